@@ -1,0 +1,1 @@
+//! Decisions about packets, without IO.

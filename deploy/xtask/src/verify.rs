@@ -1,0 +1,308 @@
+//! `cargo verify`: runs the stages in two lanes, times them, and says how to rerun what failed.
+//! Knows no stage; `stages.rs` does.
+
+use crate::repository::{Repository, in_file};
+use crate::run::Runner;
+use crate::stages::STAGES;
+use std::collections::BTreeMap;
+use std::fs;
+use std::sync::{Condvar, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// One step of the verification.
+pub(crate) struct Stage {
+    pub(crate) name: &'static str,
+    /// What it shows, for `--list`.
+    pub(crate) about: &'static str,
+    pub(crate) lane: Lane,
+    /// Stages that must have ended before this one starts, well or not: each of these stands
+    /// earlier in the table, so that the lanes cannot wait for each other.
+    pub(crate) after: &'static [&'static str],
+    pub(crate) run: fn(&Runner<'_>) -> Result<(), String>,
+}
+
+/// Stages of one lane run one after another, the two lanes beside each other: cargo keeps one
+/// core busy for minutes that npm and apt spend waiting for the network.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lane {
+    /// Prints as it goes.
+    Front,
+    /// Prints into a file, shown when it failed.
+    Back,
+}
+
+const HELP: &str = "\
+cargo verify [-- OPTIONS]
+
+  --list        the stages and what each shows
+  --only NAME   runs one stage, and expects what comes before it to be done (repeatable)
+  --skip NAME   leaves one stage out (repeatable)
+
+Without options: every stage. Ends with 0 only when all of them passed.
+";
+
+/// Runs what the arguments ask for.
+pub(crate) fn main(arguments: &[String]) -> Result<(), String> {
+    let wanted = match parse(arguments)? {
+        Request::Help => {
+            print!("{HELP}");
+            return Ok(());
+        }
+        Request::List => {
+            for stage in STAGES {
+                println!("{:<10} {}", stage.name, stage.about);
+            }
+            println!("\none alone: cargo verify -- --only NAME");
+            return Ok(());
+        }
+        Request::Run(wanted) => wanted,
+    };
+    let repository = Repository::here()?;
+    let board = Board::new(&wanted);
+    let began = Instant::now();
+    // A single stage has the terminal for itself, whatever its lane.
+    let alone = wanted.len() == 1;
+    thread::scope(|scope| {
+        scope.spawn(|| run_lane(&repository, &board, &wanted, Lane::Back, alone));
+        run_lane(&repository, &board, &wanted, Lane::Front, alone);
+    });
+    board.report(&wanted, began.elapsed())
+}
+
+enum Request {
+    Help,
+    List,
+    Run(Vec<&'static Stage>),
+}
+
+fn parse(arguments: &[String]) -> Result<Request, String> {
+    let (mut only, mut skip) = (Vec::new(), Vec::new());
+    let mut words = arguments.iter();
+    while let Some(word) = words.next() {
+        let list = match word.as_str() {
+            "--help" | "-h" => return Ok(Request::Help),
+            "--list" => return Ok(Request::List),
+            "--only" => &mut only,
+            "--skip" => &mut skip,
+            other => return Err(format!("verify does not know `{other}`\n\n{HELP}")),
+        };
+        let name = words
+            .next()
+            .ok_or_else(|| format!("{word} needs the name of a stage"))?;
+        if !STAGES.iter().any(|stage| stage.name == name) {
+            return Err(format!(
+                "there is no stage `{name}`: cargo verify -- --list"
+            ));
+        }
+        list.push(name.as_str());
+    }
+    let wanted = |stage: &&Stage| {
+        (only.is_empty() || only.contains(&stage.name)) && !skip.contains(&stage.name)
+    };
+    let chosen: Vec<_> = STAGES.iter().filter(wanted).collect();
+    if chosen.is_empty() {
+        Err("nothing is left to run".into())
+    } else {
+        Ok(Request::Run(chosen))
+    }
+}
+
+/// What is known of the stages that ended, shared by the two lanes.
+struct Board {
+    ended: Mutex<BTreeMap<&'static str, Ended>>,
+    changed: Condvar,
+    wanted: Vec<&'static str>,
+}
+
+#[derive(Clone)]
+struct Ended {
+    took: Duration,
+    failure: Option<String>,
+}
+
+impl Board {
+    fn new(wanted: &[&'static Stage]) -> Self {
+        Self {
+            ended: Mutex::default(),
+            changed: Condvar::new(),
+            wanted: wanted.iter().map(|stage| stage.name).collect(),
+        }
+    }
+
+    /// Waits until every wanted one of `names` has ended.
+    fn wait_for(&self, names: &[&str]) {
+        let ended = self
+            .ended
+            .lock()
+            .expect("a lane does not panic while it holds the board");
+        let waits = |ended: &mut BTreeMap<&str, Ended>| {
+            names
+                .iter()
+                .any(|name| self.wanted.contains(name) && !ended.contains_key(name))
+        };
+        drop(self.changed.wait_while(ended, waits).expect("as above"));
+    }
+
+    fn note(&self, stage: &Stage, took: Duration, outcome: Result<(), String>) {
+        let ended = Ended {
+            took,
+            failure: outcome.err(),
+        };
+        self.ended
+            .lock()
+            .expect("as above")
+            .insert(stage.name, ended);
+        self.changed.notify_all();
+    }
+
+    /// The closing table; an error when anything failed.
+    fn report(&self, wanted: &[&'static Stage], took: Duration) -> Result<(), String> {
+        let ended = self.ended.lock().expect("as above");
+        println!("\nverify: {:.1} s", took.as_secs_f64());
+        let mut failed = Vec::new();
+        for stage in wanted {
+            let Some(end) = ended.get(stage.name) else {
+                return Err(format!("stage {} never ran: a fault of xtask", stage.name));
+            };
+            let word = if end.failure.is_some() {
+                "FAILED"
+            } else {
+                "ok"
+            };
+            println!(
+                "  {:<10} {word:<6} {:>7.1} s",
+                stage.name,
+                end.took.as_secs_f64()
+            );
+            if let Some(failure) = &end.failure {
+                failed.push((stage.name, failure.clone()));
+            }
+        }
+        for (name, failure) in &failed {
+            println!("\n{name}: {failure}\n  rerun it alone: cargo verify -- --only {name}");
+        }
+        println!(
+            "\n{} passed, {} failed",
+            wanted.len() - failed.len(),
+            failed.len()
+        );
+        if failed.is_empty() {
+            Ok(())
+        } else {
+            Err("not verified".into())
+        }
+    }
+}
+
+fn run_lane(
+    repository: &Repository,
+    board: &Board,
+    wanted: &[&'static Stage],
+    lane: Lane,
+    alone: bool,
+) {
+    for stage in wanted.iter().filter(|stage| stage.lane == lane) {
+        board.wait_for(stage.after);
+        println!("==> {}: {}", stage.name, stage.about);
+        let began = Instant::now();
+        let outcome = match lane {
+            Lane::Back if !alone => run_in_background(repository, stage),
+            _ => (stage.run)(&Runner::terminal(repository)),
+        };
+        let took = began.elapsed();
+        let word = if outcome.is_ok() { "ok" } else { "FAILED" };
+        println!("<== {} {word} in {:.1} s", stage.name, took.as_secs_f64());
+        board.note(stage, took, outcome);
+    }
+}
+
+/// Keeps the stage's output in a file; shows the end of it if the stage fails.
+fn run_in_background(repository: &Repository, stage: &Stage) -> Result<(), String> {
+    const LINES_SHOWN: usize = 120;
+    let file = repository
+        .local("verify")
+        .join(format!("{}.log", stage.name));
+    let outcome = (stage.run)(&Runner::file(repository, file.clone())?);
+    if outcome.is_err() {
+        let bytes = fs::read(&file).map_err(|error| in_file(&file, &error))?;
+        let text = String::from_utf8_lossy(&bytes);
+        let lines: Vec<&str> = text.lines().collect();
+        let shown = &lines[lines.len().saturating_sub(LINES_SHOWN)..];
+        println!(
+            "--- the end of {}\n{}\n---",
+            file.display(),
+            shown.join("\n")
+        );
+    }
+    outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<String> {
+        line.split_whitespace().map(str::to_owned).collect()
+    }
+
+    fn names(line: &str) -> Result<Vec<&'static str>, String> {
+        match parse(&words(line))? {
+            Request::Run(stages) => Ok(stages.iter().map(|stage| stage.name).collect()),
+            Request::Help | Request::List => Ok(Vec::new()),
+        }
+    }
+
+    #[test]
+    fn only_and_skip_choose_stages() {
+        assert_eq!(names("").map(|all| all.len()), Ok(STAGES.len()));
+        assert_eq!(names("--only tidy"), Ok(vec!["tidy"]));
+        assert_eq!(
+            names("--skip tidy").map(|some| some.len()),
+            Ok(STAGES.len() - 1)
+        );
+    }
+
+    #[test]
+    fn a_wrong_option_is_an_error_that_names_it() {
+        for (line, named) in [
+            ("--onyl tidy", "--onyl"),
+            ("--only", "--only"),
+            ("--only nothing", "nothing"),
+            ("--only tidy --skip tidy", "nothing is left"),
+        ] {
+            let error = names(line).expect_err(line);
+            assert!(error.contains(named), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_stage_waits_only_for_earlier_ones() {
+        for (index, stage) in STAGES.iter().enumerate() {
+            for earlier in stage.after {
+                let known = STAGES[..index].iter().any(|other| other.name == *earlier);
+                assert!(
+                    known,
+                    "{} waits for {earlier}, which is not before it",
+                    stage.name
+                );
+            }
+            let same = STAGES
+                .iter()
+                .filter(|other| other.name == stage.name)
+                .count();
+            assert_eq!(same, 1, "{} is there twice", stage.name);
+        }
+    }
+
+    #[test]
+    fn a_failure_is_reported_and_counts() {
+        let wanted: Vec<&Stage> = STAGES.iter().take(2).collect();
+        let board = Board::new(&wanted);
+        board.note(wanted[0], Duration::ZERO, Ok(()));
+        board.note(wanted[1], Duration::ZERO, Err("broken".into()));
+        assert!(board.report(&wanted, Duration::ZERO).is_err());
+        board.note(wanted[1], Duration::ZERO, Ok(()));
+        assert!(board.report(&wanted, Duration::ZERO).is_ok());
+    }
+}

@@ -1,7 +1,7 @@
 //! Writes what is generated from the wire types, or checks that it is up to date.
 //!
-//! `VETRINA_GENERATE=1 cargo test -p vetrina-protocol --test generated` writes the files; without the
-//! variable the test fails when a file differs from what the types say.
+//! `VETRINA_GENERATE=1 cargo test -p vetrina-protocol --test generated` writes the files; without
+//! the variable the test fails when a file differs from what the types say.
 
 use std::fs;
 use std::path::{Path, PathBuf};

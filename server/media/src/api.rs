@@ -1,4 +1,4 @@
-//! All that the server sees of the media engine: configuration, sessions, refusals, status, figures.
+//! All the server sees of the media engine: configuration, sessions, refusals, status, figures.
 //!
 //! Every call validates on the caller's task and then asks the media thread, which owns all peers,
 //! through a bounded mailbox. Reading (status, stats, newest frame) never waits for that thread.
@@ -146,8 +146,8 @@ impl Media {
     /// Accepts a subscriber of a broadcast that has a publisher, or had one moments ago.
     ///
     /// # Errors
-    /// Nobody publishes ([`Refused::NotLive`]), the offer is malformed or unsupported, or the engine
-    /// is full or stopped.
+    /// Nobody publishes ([`Refused::NotLive`]), the offer is malformed or unsupported, or the
+    /// engine is full or stopped.
     pub async fn subscribe(&self, broadcast: BroadcastId, offer: &str) -> Result<Answer, Refused> {
         let offer = Offer::read(offer, SessionKind::Subscriber)?;
         let record = self

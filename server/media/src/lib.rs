@@ -18,8 +18,8 @@
 //! # Shape
 //!
 //! `forward` decides and is pure: `(now, packet) -> decision`, no socket, no clock, no randomness.
-//! `net` owns the socket and its thread: demultiplexing, DTLS, SRTP, consent. `sdp` reads offers and
-//! writes answers. `api` is what the server calls. Bounds live in `limits`.
+//! `net` owns the socket and its thread: demultiplexing, DTLS, SRTP, consent. `sdp` reads offers
+//! and writes answers. `api` is what the server calls. Bounds live in `limits`.
 
 mod api;
 mod forward;

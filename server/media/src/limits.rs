@@ -6,7 +6,7 @@ use std::time::Duration;
 pub(crate) const SESSIONS_MAX_DEFAULT: usize = 20_000;
 /// Broadcasts known at a time; beyond it, records that nobody uses are forgotten first.
 pub(crate) const BROADCASTS_MAX: usize = 10_000;
-/// Requests waiting for the media thread. It answers in microseconds; a longer queue means overload.
+/// Requests waiting for the media thread. It answers in microseconds; a longer queue is overload.
 pub(crate) const MAILBOX: usize = 1_024;
 /// Requests taken from the mailbox before packets get their turn again.
 pub(crate) const COMMANDS_PER_TURN: usize = 32;

@@ -25,6 +25,7 @@ const HOMES: &[(&str, &[&str])] = &[
             "deploy/xtask/",
             "load-tests/",
             "server/build.rs",
+            "protocol/tests/",
         ],
     ),
 ];

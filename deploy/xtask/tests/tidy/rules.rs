@@ -37,7 +37,8 @@ pub(crate) fn lengths(files: &[File]) -> Vec<String> {
             complaints.push(format!("{}: {lines} lines, at most {LINES_MAX}", file.path));
         }
         for (index, line) in file.text.lines().enumerate() {
-            let columns = line.chars().count();
+            // rustfmt lets the comma behind a full line hang over.
+            let columns = line.trim_end_matches(',').chars().count();
             if columns > COLUMNS_MAX {
                 let place = format!("{}:{}", file.path, index + 1);
                 complaints.push(format!("{place}: {columns} columns, at most {COLUMNS_MAX}"));

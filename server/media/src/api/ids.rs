@@ -1,4 +1,4 @@
-//! Names of things: broadcasts, sessions, moments of a broadcast. They know nothing of what they name.
+//! Names of things: broadcasts, sessions, moments of a broadcast. They know not what they name.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,0 +1,8 @@
+// Entry of the watch page.
+import '../ui/app.css';
+import { mount } from 'svelte';
+import App from './App.svelte';
+
+const target = document.getElementById('app');
+if (!target) throw new Error('the page has no #app');
+mount(App, { target });

@@ -1,0 +1,186 @@
+//! Which comments are let through. It refuses to know who reads them and how they are sent.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use vetrina_protocol::COMMENT_CHARS_MAX;
+use vetrina_protocol::event::Event;
+use vetrina_protocol::id::UserId;
+use vetrina_protocol::refusal::RefusalCode;
+use vetrina_protocol::time::UnixMs;
+use vetrina_protocol::view::Role;
+
+use crate::limits::{
+    COMMENT_BURST, COMMENT_DEDUP_MS, COMMENTERS_MAX, COMMENTS_PER_MINUTE, MUTED_MAX, Rate,
+    SLOW_MODE_S_MAX, TokenBucket,
+};
+use crate::refused::Refused;
+use crate::text;
+
+const RATE: Rate = Rate {
+    burst: COMMENT_BURST,
+    per_minute: COMMENTS_PER_MINUTE,
+};
+
+/// The gate of one show's comments: who is muted, how slow, and what was said a moment ago.
+#[derive(Debug, Clone, Default)]
+pub struct CommentGate {
+    slow_mode_s: u32,
+    muted: BTreeSet<UserId>,
+    muted_order: VecDeque<UserId>,
+    said: BTreeMap<UserId, Said>,
+    /// The same people by the time of their last comment, to forget the longest silent.
+    by_time: BTreeSet<(UnixMs, UserId)>,
+}
+
+#[derive(Debug, Clone)]
+struct Said {
+    at: UnixMs,
+    text: String,
+    bucket: TokenBucket,
+}
+
+impl CommentGate {
+    /// Open to all.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes mutes and slow mode from the show's log, or from a snapshot's fields told as events.
+    pub fn observe(&mut self, event: &Event) {
+        match event {
+            Event::ViewerMuted {
+                viewer,
+                muted: true,
+            } if self.muted.insert(*viewer) => {
+                self.muted_order.push_back(*viewer);
+                if self.muted_order.len() > MUTED_MAX
+                    && let Some(forgotten) = self.muted_order.pop_front()
+                {
+                    self.muted.remove(&forgotten);
+                }
+            }
+            Event::ViewerMuted {
+                viewer,
+                muted: false,
+            } => {
+                self.muted.remove(viewer);
+                self.muted_order.retain(|kept| kept != viewer);
+            }
+            Event::SlowModeChanged { seconds } => self.slow_mode_s = *seconds,
+            _ => {}
+        }
+    }
+
+    /// Decides one comment and gives its text as everybody may see it. A comment let through
+    /// counts at once; if it is not logged in the end, its author only waits a little longer.
+    ///
+    /// # Errors
+    /// `invalid` (empty or too long), `muted`, `slow_mode`, `duplicate_comment`, `rate_limited`.
+    /// Hosts and moderators are never muted or slowed.
+    pub fn admit(
+        &mut self,
+        now: UnixMs,
+        author: UserId,
+        role: Role,
+        raw: &str,
+    ) -> Result<String, Refused> {
+        let text = check_text(raw)?;
+        let staff = matches!(role, Role::Host | Role::Moderator);
+        if !staff && self.muted.contains(&author) {
+            return Err(Refused::new(
+                RefusalCode::Muted,
+                "a moderator has muted you in this show; you can still watch and buy",
+            ));
+        }
+        let mut bucket = TokenBucket::new(RATE, now);
+        if let Some(last) = self.said.get(&author) {
+            if !staff {
+                self.refuse_if_slow(now, last.at)?;
+            }
+            refuse_if_repeated(now, last, &text)?;
+            bucket = last.bucket;
+        }
+        bucket.take(now).map_err(|wait_ms| {
+            let message = "you are commenting very fast; wait a moment";
+            Refused::for_now(RefusalCode::RateLimited, message, wait_ms)
+        })?;
+        self.remember(now, author, &text, bucket);
+        Ok(text)
+    }
+
+    fn refuse_if_slow(&self, now: UnixMs, last: UnixMs) -> Result<(), Refused> {
+        let free_at = last.plus_ms(i64::from(self.slow_mode_s) * 1_000);
+        match u64::try_from(free_at.since(now)) {
+            Ok(wait_ms) if wait_ms > 0 => Err(Refused::for_now(
+                RefusalCode::SlowMode,
+                format!("slow mode: one comment every {} s", self.slow_mode_s),
+                wait_ms,
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn remember(&mut self, now: UnixMs, author: UserId, text: &str, bucket: TokenBucket) {
+        let said = Said {
+            at: now,
+            text: text.to_owned(),
+            bucket,
+        };
+        if let Some(before) = self.said.insert(author, said) {
+            self.by_time.remove(&(before.at, author));
+        }
+        self.by_time.insert((now, author));
+        if self.said.len() > COMMENTERS_MAX
+            && let Some((_, forgotten)) = self.by_time.pop_first()
+        {
+            self.said.remove(&forgotten);
+        }
+    }
+}
+
+fn refuse_if_repeated(now: UnixMs, last: &Said, text: &str) -> Result<(), Refused> {
+    if last.text == text && now.since(last.at) < COMMENT_DEDUP_MS {
+        return Err(Refused::new(
+            RefusalCode::DuplicateComment,
+            "you said the same a moment ago; it is on the screen",
+        ));
+    }
+    Ok(())
+}
+
+/// The text as everybody may see it.
+///
+/// # Errors
+/// `invalid` when nothing visible is left, or more than [`COMMENT_CHARS_MAX`] characters are.
+pub fn check_text(raw: &str) -> Result<String, Refused> {
+    let text = text::clean(raw);
+    let chars = text.chars().count();
+    if chars == 0 {
+        return Err(Refused::new(
+            RefusalCode::Invalid,
+            "text: write something first",
+        ));
+    }
+    if chars > COMMENT_CHARS_MAX {
+        return Err(Refused::new(
+            RefusalCode::Invalid,
+            format!("text: {chars} characters are too many; at most {COMMENT_CHARS_MAX}"),
+        ));
+    }
+    Ok(text)
+}
+
+/// Checks slow mode's pause.
+///
+/// # Errors
+/// `invalid` beyond [`SLOW_MODE_S_MAX`].
+pub fn check_slow_mode(seconds: u32) -> Result<(), Refused> {
+    if seconds <= SLOW_MODE_S_MAX {
+        return Ok(());
+    }
+    Err(Refused::new(
+        RefusalCode::Invalid,
+        format!("seconds: must be from 0 to {SLOW_MODE_S_MAX}, not {seconds}"),
+    ))
+}

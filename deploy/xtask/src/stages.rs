@@ -2,9 +2,12 @@
 //! and the pages are fetched and built while cargo compiles; what measures time runs alone.
 
 use crate::debian::{self, Package};
-use crate::run::Runner;
+use crate::repository::in_file;
+use crate::run::{Runner, answer};
 use crate::verify::{Lane, Stage};
-use crate::{node, python};
+use crate::{node, python, web};
+use std::collections::BTreeMap;
+use std::fs;
 
 pub(crate) const STAGES: &[Stage] = &[
     Stage {
@@ -13,6 +16,18 @@ pub(crate) const STAGES: &[Stage] = &[
         lane: Lane::Back,
         after: &[],
         run: setup,
+    },
+    Stage {
+        name: "web",
+        about: "the pages' types, unit tests and build",
+        lane: Lane::Back,
+        after: &[],
+        run: |runner| {
+            web::install(runner)?;
+            runner.run_in("web-demo", "npm", &["run", "check"])?;
+            runner.run_in("web-demo", "npm", &["test"])?;
+            web::build(runner)
+        },
     },
     Stage {
         name: "format",
@@ -43,8 +58,16 @@ pub(crate) const STAGES: &[Stage] = &[
         name: "rust",
         about: "every Rust test (cargo nextest)",
         lane: Lane::Front,
-        after: &["setup"],
+        // The server embeds the pages, and what measures time wants the machine for itself.
+        after: &["setup", "web"],
         run: |runner| runner.run_in("", "cargo", &["nextest", "run", "--workspace", "--locked"]),
+    },
+    Stage {
+        name: "generated",
+        about: "what is generated from the wire types is what the repository holds",
+        lane: Lane::Front,
+        after: &[],
+        run: generated,
     },
 ];
 
@@ -83,6 +106,55 @@ const PACKAGES: &[Package] = &[
         shown_by: &["/usr/share/doc/python3-venv"],
     },
 ];
+
+/// Writes every generated file again; none may change.
+fn generated(runner: &Runner<'_>) -> Result<(), String> {
+    let before = generated_files(runner)?;
+    let mut write = runner.command("cargo")?;
+    write.env("VETRINA_GENERATE", "1");
+    write.args([
+        "test",
+        "--quiet",
+        "--locked",
+        "-p",
+        "vetrina-protocol",
+        "--test",
+        "generated",
+    ]);
+    runner.run(&mut write)?;
+    let after = generated_files(runner)?;
+    let changed: Vec<&str> = after
+        .iter()
+        .filter(|(path, content)| before.get(*path) != Some(content))
+        .map(|(path, _)| path.as_str())
+        .collect();
+    if changed.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "out of date, and now written anew, commit them: {}",
+        changed.join(", ")
+    ))
+}
+
+/// Path and content of what lies in a folder named `generated`.
+fn generated_files(runner: &Runner<'_>) -> Result<BTreeMap<String, Vec<u8>>, String> {
+    let mut list = runner.command("git")?;
+    list.args([
+        "ls-files",
+        "--cached",
+        "--others",
+        "--exclude-standard",
+        ":(glob)**/generated/**",
+    ]);
+    let listed = answer(&mut list).ok_or("git ls-files does not run here")?;
+    let read = |path: &str| {
+        let file = runner.repository.at(path);
+        let content = fs::read(&file).map_err(|error| in_file(&file, &error))?;
+        Ok((path.to_owned(), content))
+    };
+    listed.lines().map(read).collect()
+}
 
 fn setup(runner: &Runner<'_>) -> Result<(), String> {
     debian::ensure(runner, PACKAGES)?;

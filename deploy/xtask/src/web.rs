@@ -44,7 +44,7 @@ pub(crate) fn build(runner: &Runner<'_>) -> Result<(), String> {
 
 /// Results, installed packages and tests do not change what a build makes.
 fn is_source(name: &OsStr) -> bool {
-    !["node_modules", "dist", "e2e", "artefacts"]
+    !["node_modules", "dist", "tests", "states", "e2e"]
         .iter()
         .any(|other| name == *other)
 }

@@ -6,7 +6,10 @@ use crate::tree::File;
 /// A name, and the only places (folders, or starts of paths) whose code may use it.
 const HOMES: &[(&str, &[&str])] = &[
     ("redis::", &["server/src/store/"]),
-    ("sqlx::", &["server/src/store/"]),
+    (
+        "sqlx::",
+        &["server/src/store/", "server/src/payment/sandbox"],
+    ),
     ("webrtc::", &["server/media/", "load-tests/"]),
     ("rtc_*::", &["server/media/", "load-tests/"]),
     (
@@ -89,9 +92,7 @@ const WORDS: &[(&str, &str)] = &[
 ];
 
 /// File names that say nothing.
-const EMPTY_NAMES: &[&str] = &[
-    "util", "utils", "helper", "helpers", "manager", "misc", "common",
-];
+const EMPTY_NAMES: &[&str] = &["util", "utils", "helper", "helpers", "manager", "misc"];
 
 /// Identifiers use the words of the vocabulary, and files are named after a concept.
 pub(crate) fn words(files: &[File]) -> Vec<String> {

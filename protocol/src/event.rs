@@ -98,6 +98,10 @@ pub enum Event {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS, JsonSchema)]
 #[serde(tag = "type")]
 #[ts(optional_fields)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "short-lived: encoded once and dropped"
+)]
 pub enum PrivateEvent {
     /// A reservation was made, extended, released, checked out, or expired.
     ReservationChanged {
@@ -127,6 +131,10 @@ pub enum PrivateEvent {
 /// A fact for the seller's desk: hosts, moderators and fulfilment of the show.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS, JsonSchema)]
 #[serde(tag = "type")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "short-lived: encoded once and dropped"
+)]
 pub enum DeskEvent {
     /// Some buyer's reservation changed.
     ReservationChanged {

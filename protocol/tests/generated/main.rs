@@ -3,18 +3,23 @@
 //! `VETRINA_GENERATE=1 cargo test -p vetrina-protocol --test generated` writes the files; without
 //! the variable the test fails when a file differs from what the types say.
 
+#![expect(clippy::unwrap_used, reason = "a test")]
+
+mod schema;
+mod vectors;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use ts_rs::{Config, TS};
 use vetrina_protocol::{client, close, event, ops, refusal, rest, server, view};
 
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 /// Writes or compares one generated file; returns its path when it is out of date.
-fn generated(path: &str, content: &str) -> Option<String> {
+pub(crate) fn generated(path: &str, content: &str) -> Option<String> {
     let file = root().join(path);
     if std::env::var_os("VETRINA_GENERATE").is_some() {
         fs::create_dir_all(file.parent().unwrap()).unwrap();
@@ -24,9 +29,11 @@ fn generated(path: &str, content: &str) -> Option<String> {
     (fs::read_to_string(&file).unwrap_or_default() != content).then(|| path.to_owned())
 }
 
-const REGENERATE: &str = "run: VETRINA_GENERATE=1 cargo test -p vetrina-protocol --test generated";
+pub(crate) const REGENERATE: &str =
+    "run: VETRINA_GENERATE=1 cargo test -p vetrina-protocol --test generated";
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a list")]
 fn typescript_is_up_to_date() {
     let config = Config::new().with_large_int("number");
     let mut out =

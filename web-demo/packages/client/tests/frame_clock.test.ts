@@ -1,0 +1,192 @@
+// The frame clock: exact by frame, right across the wrap-around, patient, and never stuck.
+import { describe, expect, it, vi } from 'vitest';
+import {
+  FrameClock,
+  NO_VIDEO_MS,
+  reached,
+  unwrap,
+  WAIT_MS_MAX,
+  WAITING_MAX,
+  type FrameSource,
+} from '../src/video/frame_clock.ts';
+import { TestRuntime } from './harness.ts';
+
+const WRAP = 2 ** 32;
+
+/** A <video> whose frames the test paints. */
+class TestVideo {
+  #callbacks = new Map<number, VideoFrameRequestCallback>();
+  #next = 1;
+  addEventListener = vi.fn();
+  removeEventListener = vi.fn();
+  requestVideoFrameCallback = (callback: VideoFrameRequestCallback) => {
+    this.#callbacks.set(this.#next, callback);
+    return this.#next++;
+  };
+  cancelVideoFrameCallback = (handle: number) => void this.#callbacks.delete(handle);
+
+  paints(rtpTimestamp: number | undefined): void {
+    const due = [...this.#callbacks.values()];
+    this.#callbacks.clear();
+    const metadata = { rtpTimestamp } as VideoFrameCallbackMetadata;
+    for (const callback of due) callback(0, metadata);
+  }
+}
+
+function rig(receiver?: { rtpTimestamp: number; timestamp: number }) {
+  const runtime = new TestRuntime();
+  const video = new TestVideo();
+  const sources = receiver ? [{ source: 1, ...receiver }] : [];
+  const clock = new FrameClock({
+    runtime,
+    receiver: () => ({ getSynchronizationSources: () => sources }),
+  });
+  clock.attach(video as unknown as FrameSource);
+  return { runtime, video, clock, sources };
+}
+
+describe('reached', () => {
+  it.each([
+    [90_000, 90_000, true],
+    [89_999, 90_000, false],
+    [93_000, 90_000, true],
+    // the media time has passed 2^32, the RTP timestamp shows its low half
+    [5, WRAP + 5, true],
+    [4, WRAP + 5, false],
+    // around the wrap
+    [10, WRAP - 10, true],
+    [WRAP - 10, WRAP + 10, false],
+    [WRAP - 1, WRAP - 1, true],
+    [0, WRAP, true],
+    [0, 3 * WRAP + 1, false],
+    [2, 3 * WRAP + 1, true],
+    // beyond 2^53 / 90 kHz nobody lives, but up to there it is exact
+    [(2 ** 52 + 7) % WRAP, 2 ** 52 + 7, true],
+    [((2 ** 52 + 7) % WRAP) - 1, 2 ** 52 + 7, false],
+  ])('%d for %d: %s', (rtp, mediaTime, expected) => {
+    expect(reached(rtp, mediaTime)).toBe(expected);
+  });
+});
+
+it('unwraps to the nearest 64-bit media time', () => {
+  expect(unwrap(10, WRAP - 10)).toBe(WRAP + 10);
+  expect(unwrap(WRAP - 10, WRAP + 10)).toBe(WRAP - 10);
+  expect(unwrap(500, 5 * WRAP + 400)).toBe(5 * WRAP + 500);
+  expect(unwrap(3_000, 0)).toBe(3_000);
+});
+
+describe('when', () => {
+  it('runs with the frame, not before', () => {
+    const { video, clock } = rig();
+    const run = vi.fn();
+    video.paints(1_000);
+    clock.when(4_000, run);
+    video.paints(3_999);
+    expect(run).not.toHaveBeenCalled();
+    video.paints(4_000);
+    expect(run).toHaveBeenCalledOnce();
+  });
+
+  it('runs at once for a frame that is past', () => {
+    const { video, clock } = rig();
+    const run = vi.fn();
+    video.paints(9_000);
+    clock.when(4_000, run);
+    expect(run).toHaveBeenCalledOnce();
+  });
+
+  it('keeps the order, also of what has no frame', () => {
+    const { video, clock } = rig();
+    const order: string[] = [];
+    video.paints(1_000);
+    clock.when(4_000, () => order.push('pin'));
+    clock.when(undefined, () => order.push('unpin'));
+    clock.when(2_000, () => order.push('back-dated pin'));
+    expect(order).toEqual([]);
+    video.paints(4_100);
+    expect(order).toEqual(['pin', 'unpin', 'back-dated pin']);
+  });
+
+  it('waits two seconds when the video is two seconds late', async () => {
+    const { runtime, video, clock } = rig();
+    const run = vi.fn();
+    let rtp = WRAP - 90_000;
+    video.paints(rtp);
+    clock.when(WRAP + 90_000, run);
+    for (let frame = 1; frame <= 60; frame += 1) {
+      await runtime.pass(1000 / 30);
+      rtp = (rtp + 3_000) % WRAP;
+      video.paints(rtp);
+      expect(run).toHaveBeenCalledTimes(frame < 60 ? 0 : 1);
+    }
+  });
+
+  it('does not wait for a video that is not there', async () => {
+    const { runtime, clock } = rig();
+    const run = vi.fn();
+    clock.when(4_000, run);
+    await runtime.pass(NO_VIDEO_MS - 50);
+    expect(run).not.toHaveBeenCalled();
+    await runtime.pass(100);
+    expect(run).toHaveBeenCalledOnce();
+  });
+
+  it('does not wait for a video that stopped', async () => {
+    const { runtime, video, clock } = rig();
+    const run = vi.fn();
+    video.paints(1_000);
+    clock.when(90_000, run);
+    await runtime.pass(NO_VIDEO_MS + 50);
+    expect(run).toHaveBeenCalledOnce();
+  });
+
+  it('waits for no frame longer than the limit', async () => {
+    const { runtime, video, clock } = rig();
+    const run = vi.fn();
+    clock.when(2 ** 31 - 1, run);
+    for (let ms = 0; ms < WAIT_MS_MAX; ms += 500) {
+      expect(run).not.toHaveBeenCalled();
+      video.paints(ms);
+      await runtime.pass(500);
+    }
+    await runtime.pass(50);
+    expect(run).toHaveBeenCalledOnce();
+  });
+
+  it('holds a bounded number', () => {
+    const { video, clock } = rig();
+    video.paints(0);
+    let ran = 0;
+    for (let at = 0; at < WAITING_MAX + 3; at += 1) clock.when(90_000, () => (ran += 1));
+    expect(ran).toBe(3);
+  });
+});
+
+describe('without rtpTimestamp', () => {
+  it('estimates from what the receiver played', () => {
+    const source = { rtpTimestamp: 1_000, timestamp: performance.timeOrigin + performance.now() };
+    const { video, clock, sources } = rig(source);
+    const run = vi.fn();
+    video.paints(undefined);
+    clock.when(500_000, run);
+    expect(run).not.toHaveBeenCalled();
+    sources[0]!.rtpTimestamp = 500_000;
+    video.paints(undefined);
+    expect(run).toHaveBeenCalledOnce();
+    expect(clock.now?.exact).toBe(false);
+  });
+});
+
+describe('now', () => {
+  it('is the 64-bit media time on screen', () => {
+    const { video, clock } = rig();
+    expect(clock.now).toBeUndefined();
+    video.paints(100);
+    expect(clock.now).toEqual({ mediaTime: 100, exact: true });
+    clock.when(WRAP + 50, () => {});
+    video.paints(200);
+    expect(clock.now?.mediaTime).toBe(WRAP + 200);
+    clock.detach();
+    expect(clock.now).toBeUndefined();
+  });
+});

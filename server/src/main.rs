@@ -1,3 +1,7 @@
-//! Starts here.
+//! The `vetrina` binary: options in, exit code out. Everything else is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    vetrina::cli::main()
+}

@@ -1,0 +1,249 @@
+//! Every option once: name, default, unit and consequence. `vetrina --help`, the flags, the
+//! environment variables and the keys of the file all come from this table.
+
+/// One option. Its flag is `--name`, its key in the file is `name`, its environment variable is
+/// `VETRINA_NAME` with underscores.
+#[derive(Debug)]
+pub struct Setting {
+    /// Words joined by hyphens.
+    pub name: &'static str,
+    /// What to write, or its unit.
+    pub value: &'static str,
+    /// For `serve`; empty: none.
+    pub default: &'static str,
+    /// For `demo`, where it differs.
+    pub demo: Option<&'static str>,
+    /// What it does and what follows from it.
+    pub help: &'static str,
+    /// Never printed.
+    pub secret: bool,
+}
+
+impl Setting {
+    /// The environment variable.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        format!(
+            "VETRINA_{}",
+            self.name.to_ascii_uppercase().replace('-', "_")
+        )
+    }
+}
+
+const fn setting(
+    name: &'static str,
+    value: &'static str,
+    default: &'static str,
+    help: &'static str,
+) -> Setting {
+    Setting {
+        name,
+        value,
+        default,
+        demo: None,
+        help,
+        secret: false,
+    }
+}
+
+const fn in_demo(demo: &'static str, setting: Setting) -> Setting {
+    Setting {
+        demo: Some(demo),
+        ..setting
+    }
+}
+
+const fn secret(name: &'static str, help: &'static str) -> Setting {
+    Setting {
+        secret: true,
+        ..setting(name, "SECRET", "", help)
+    }
+}
+
+/// The secret that `demo` uses if none is given. `serve` refuses to start with it.
+pub const DEMO_SECRET: &str = "vetrina-demo-secret-do-not-use-elsewhere";
+
+/// All options, in the order of the manual.
+pub static SETTINGS: &[Setting] = &[
+    setting(
+        "listen",
+        "ADDRESS:PORT",
+        "127.0.0.1:8080",
+        "Where pages, REST, channel, WHIP and WHEP are served (TCP). Use 0.0.0.0:8080 to be reached \
+         from other machines; port 0 takes any free port.",
+    ),
+    setting(
+        "public-url",
+        "URL",
+        "",
+        "The address people type, such as https://live.example.org, when a proxy stands in front. \
+         Links and the allowed Origin of the channel follow it. Default: the address asked for.",
+    ),
+    setting(
+        "ops-listen",
+        "ADDRESS:PORT",
+        "127.0.0.1:9464",
+        "Where the ops page, /metrics and /health are served (TCP). Keep it off the public network.",
+    ),
+    in_demo(
+        ".vetrina/demo",
+        setting(
+            "data-dir",
+            "FOLDER",
+            "vetrina-data",
+            "Where the ledger (SQLite) and the pictures live. Made if it does not exist. Losing it is \
+             losing every order: back it up.",
+        ),
+    ),
+    setting(
+        "tls-cert",
+        "FILE",
+        "",
+        "Certificate chain (PEM). With tls-key the public listener speaks HTTPS; browsers give \
+         cameras to HTTPS pages and to localhost only.",
+    ),
+    setting("tls-key", "FILE", "", "Private key (PEM) of tls-cert."),
+    setting(
+        "udp-port",
+        "PORT",
+        "8189",
+        "The one UDP port of all video. Open it in the firewall; 0 takes any free port.",
+    ),
+    in_demo(
+        "127.0.0.1",
+        setting(
+            "udp-bind",
+            "ADDRESS",
+            "0.0.0.0",
+            "Local address of the UDP port.",
+        ),
+    ),
+    setting(
+        "public-ip",
+        "ADDRESS,...",
+        "",
+        "The addresses that browsers send video to, written into every SDP answer, best first. \
+         Needed behind NAT or in a container. Default: the bound address, or loopback and the address \
+         of the default route.",
+    ),
+    secret(
+        "token-secret",
+        "Signs tokens (HS256), at least 32 bytes: `openssl rand -base64 48` makes one. Whoever has it \
+         can be anybody. serve does not start without it.",
+    ),
+    secret(
+        "token-secret-previous",
+        "While you rotate: tokens signed with this one are still good. Remove it after 12 h.",
+    ),
+    setting(
+        "token-issuer",
+        "NAME",
+        "vetrina",
+        "Issuer and audience of tokens. Servers that share a secret and this name take each other's \
+         tokens.",
+    ),
+    in_demo(
+        "sandbox",
+        setting(
+            "payment",
+            "PROVIDER",
+            "none",
+            "Who takes the money: none (nobody can check out) or sandbox (a pretend provider with its \
+             own page; no real money).",
+        ),
+    ),
+    setting(
+        "sandbox-listen",
+        "ADDRESS:PORT",
+        "127.0.0.1:8090",
+        "Where the sandbox provider serves its pay page (TCP), in an origin of its own.",
+    ),
+    setting(
+        "sandbox-url",
+        "URL",
+        "",
+        "The address under which buyers reach the pay page. Default: sandbox-listen's.",
+    ),
+    secret(
+        "webhook-secret",
+        "Signs the payment provider's webhooks; anything unsigned is refused. At least 32 bytes. \
+         Default: derived from token-secret.",
+    ),
+    setting(
+        "allowed-origins",
+        "URL,...",
+        "",
+        "Further origins, such as https://shop.example.org, whose pages may open the channel and read \
+         REST answers.",
+    ),
+    setting(
+        "trusted-proxies",
+        "ADDRESS[/BITS],...",
+        "",
+        "Proxies whose X-Forwarded-For is believed. Anybody else's is ignored.",
+    ),
+    setting(
+        "sessions-max",
+        "COUNT",
+        "20000",
+        "Most channel sessions at a time; more are sent away for a while. About 10 KB each.",
+    ),
+    setting(
+        "sessions-per-address",
+        "COUNT",
+        "500",
+        "Most channel sessions from one address at a time. Offices and phone networks share addresses.",
+    ),
+    setting(
+        "media-sessions-max",
+        "COUNT",
+        "20000",
+        "Most WHIP and WHEP sessions at a time; more get 503. About 15 KB each.",
+    ),
+    setting(
+        "picture-bytes-max",
+        "BYTES",
+        "5242880",
+        "Largest picture that may be uploaded.",
+    ),
+    setting(
+        "request-timeout",
+        "SECONDS",
+        "15",
+        "A REST request that takes longer is answered with 503.",
+    ),
+    setting(
+        "shutdown-grace",
+        "SECONDS",
+        "10",
+        "On SIGINT or SIGTERM: time for open requests and sessions to end before they are cut.",
+    ),
+    setting(
+        "node",
+        "NAME",
+        "node-1",
+        "Name of this node in logs and on the ops page.",
+    ),
+    setting(
+        "log-format",
+        "text|json",
+        "text",
+        "How log lines look. Both go to standard error and hold no tokens, names or addresses.",
+    ),
+    in_demo(
+        "warn,vetrina=info",
+        setting(
+            "log",
+            "FILTER",
+            "info",
+            "Which log lines: error, warn, info, debug, trace, or per part such as \
+             info,vetrina::http=debug.",
+        ),
+    ),
+];
+
+/// The option called `name`.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.name == name)
+}

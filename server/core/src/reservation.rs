@@ -133,13 +133,14 @@ impl ReservationRow {
         self.fence_at = None;
     }
 
-    /// Closes it. Units are the caller's business.
+    /// Closes it. Released and expired units return; claimed ones wait for the mirror.
     pub(crate) fn close(&mut self, state: ReservationState, now: UnixMs) {
         self.state = state;
         self.fence_at = None;
         self.closed_at = Some(self.closed_at.unwrap_or(now));
         if state != ReservationState::Claimed {
             self.order = None;
+            self.seated = false;
         }
     }
 

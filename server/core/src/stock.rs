@@ -29,6 +29,8 @@ pub(crate) struct ListingStock {
     pub(crate) fence: Option<TotalFence>,
     pub(crate) buyers: BTreeMap<UserId, BuyerCount>,
     pub(crate) waitlist: Waitlist,
+    /// What the show's log was last told.
+    pub(crate) told: Option<Stock>,
 }
 
 /// See [`crate::hot::HotCommand::FenceTotal`].
@@ -60,6 +62,7 @@ impl ListingStock {
             fence: None,
             buyers: BTreeMap::new(),
             waitlist: Waitlist::default(),
+            told: None,
         }
     }
 
@@ -72,7 +75,9 @@ impl ListingStock {
             self.per_buyer = mirror.per_buyer;
             self.unit_price = mirror.unit_price;
             self.version = mirror.version;
-            self.fence = None;
+            // A newer version may be of a claim just before the total was written: only the total
+            // itself ends its fence early.
+            self.fence = self.fence.filter(|fence| mirror.total > fence.total);
         }
         for entry in &mirror.buyer_units {
             let count = self.buyers.entry(entry.buyer).or_default();
@@ -154,7 +159,10 @@ pub fn can_set_total(stock: &Stock, total: u32) -> Result<(), Refused> {
             format!("total: must be from 0 to {STOCK_TOTAL_MAX}, not {total}"),
         ));
     }
-    let committed = u64::from(stock.reserved) + u64::from(stock.claimed);
+    refuse_total(u64::from(stock.reserved) + u64::from(stock.claimed), total)
+}
+
+pub(crate) fn refuse_total(committed: u64, total: u32) -> Result<(), Refused> {
     if u64::from(total) < committed {
         return Err(Refused::new(
             RefusalCode::BelowCommitted,

@@ -14,7 +14,8 @@ use crate::waitlist::WaitlistRow;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HotCommand {
     /// Puts units aside. Refused with `sold_out`, `too_few`, `buyer_limit`, `waitlist_first`,
-    /// `not_live` (selling closed), `key_reused`, `listing_unknown`, `invalid`, `overloaded`.
+    /// `not_live` (selling closed), `key_reused`, `invalid`, `overloaded`. A listing without a
+    /// mirror is [`HotAnswer::NotLoaded`].
     Reserve(Reserve),
     /// Another reservation time from now on, never a shorter one. Refused with
     /// `reservation_unknown`, `reservation_expired`, `reservation_closed`, `extension_limit`.
@@ -45,7 +46,8 @@ pub enum HotCommand {
         /// For how long, at most [`crate::limits::CHECKOUT_FENCE_MS_MAX`].
         fence_ms: i64,
     },
-    /// The ledger answered. Ignored for reservations that this order is not checking out.
+    /// The ledger answered. `Failed` is ignored for reservations that this order is not checking
+    /// out; `Claimed` is a fact and never is.
     EndCheckout {
         /// As in `BeginCheckout`.
         order: OrderId,
@@ -56,7 +58,8 @@ pub enum HotCommand {
         outcome: CheckoutOutcome,
     },
     /// Queues for a sold-out listing. Refused with `available`, `already_waiting`, `buyer_limit`,
-    /// `not_live`, `listing_unknown`, `invalid`, `overloaded`.
+    /// `not_live`, `key_reused`, `invalid`, `overloaded`. A retry after the turn came is answered
+    /// with the reservation.
     JoinWaitlist {
         /// The reservation to make when the turn comes; chosen by the caller, so that a retry
         /// names the same one.
@@ -80,7 +83,7 @@ pub enum HotCommand {
     /// The ledger's word about one listing. Adds the listing when it is new.
     Mirror(Mirror),
     /// Before the ledger is asked to lower a total: nothing beyond `total` is granted from now on,
-    /// until a newer mirror comes or the fence passes. Refused with `below_committed`.
+    /// until a mirror with that total comes or the fence passes. Refused with `below_committed`.
     FenceTotal {
         /// Of what.
         listing: ListingId,

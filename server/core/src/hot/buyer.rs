@@ -1,0 +1,371 @@
+//! What buyers ask of the hot store: reserve, extend, release, check out, queue.
+
+use std::collections::BTreeSet;
+
+use vetrina_protocol::BAG_LINES_MAX;
+use vetrina_protocol::id::{ListingId, OrderId, ReservationId, UserId};
+use vetrina_protocol::refusal::RefusalCode;
+use vetrina_protocol::time::UnixMs;
+use vetrina_protocol::view::{ReservationState, WaitlistPlace};
+
+use super::{CheckoutOutcome, HotAnswer, HotOutput, Reserve, RowKey, ShowStock};
+use crate::limits::{
+    CHECKOUT_FENCE_MS_MAX, RESERVATIONS_OPEN_MAX, RESERVATIONS_PER_BUYER_MAX, WAITLIST_MAX,
+};
+use crate::refused::Refused;
+use crate::reservation::{ReservationRow, check_quantity, unknown};
+use crate::stock::ListingStock;
+use crate::waitlist::WaitlistRow;
+
+impl ShowStock {
+    pub(super) fn reserve(&mut self, wanted: &Reserve) -> Result<HotAnswer, Refused> {
+        if let Some(row) = self.reservations.get(&wanted.reservation) {
+            return repeated(row, wanted.buyer, wanted.listing, wanted.quantity);
+        }
+        check_quantity(wanted.quantity)?;
+        let Some(stock) = self.listings.get(&wanted.listing) else {
+            return Ok(HotAnswer::NotLoaded);
+        };
+        if let Some(order) = self.settled_early.get(&wanted.reservation).copied() {
+            // The journal lost the row, the ledger has its order: no second reservation of it.
+            let mut row = new_row(wanted, stock, self.now.plus_ms(self.reservation_ttl_ms));
+            row.order = Some(order);
+            row.seated = false;
+            row.close(ReservationState::Claimed, self.now);
+            let reservation = row.view();
+            self.settled_early.remove(&wanted.reservation);
+            self.add(row);
+            return Ok(HotAnswer::Reservation {
+                reservation,
+                repeated: true,
+            });
+        }
+        self.refuse_if_closed()?;
+        refuse_beyond_limit(stock, wanted.buyer, wanted.quantity)?;
+        refuse_unless_free(stock, wanted.quantity)?;
+        self.refuse_if_full(wanted.buyer)?;
+        let row = new_row(wanted, stock, self.now.plus_ms(self.reservation_ttl_ms));
+        let reservation = row.view();
+        self.pending.outputs.push(HotOutput::ReservationChanged {
+            buyer: row.buyer,
+            buyer_name: row.buyer_name.clone(),
+            reservation: reservation.clone(),
+        });
+        self.add(row);
+        Ok(HotAnswer::Reservation {
+            reservation,
+            repeated: false,
+        })
+    }
+
+    pub(super) fn extend(
+        &mut self,
+        id: ReservationId,
+        buyer: UserId,
+    ) -> Result<HotAnswer, Refused> {
+        self.own(id, buyer)?;
+        let (now, ttl_ms) = (self.now, self.reservation_ttl_ms);
+        self.change(id, |row| row.extend(now, ttl_ms))
+            .ok_or_else(unknown)??;
+        self.answer(id, false)
+    }
+
+    pub(super) fn release(
+        &mut self,
+        id: ReservationId,
+        buyer: UserId,
+    ) -> Result<HotAnswer, Refused> {
+        let row = self.own(id, buyer)?;
+        if row.state == ReservationState::Released {
+            return self.answer(id, true);
+        }
+        row.refuse_unless_reserved()?;
+        let now = self.now;
+        self.change(id, |row| row.close(ReservationState::Released, now));
+        self.answer(id, false)
+    }
+
+    pub(super) fn begin_checkout(
+        &mut self,
+        order: OrderId,
+        buyer: UserId,
+        bag: &[ReservationId],
+        fence_ms: i64,
+    ) -> Result<HotAnswer, Refused> {
+        let distinct: BTreeSet<_> = bag.iter().collect();
+        if bag.is_empty() || bag.len() > BAG_LINES_MAX || distinct.len() != bag.len() {
+            return Err(Refused::new(
+                RefusalCode::Invalid,
+                format!("reservations: name from 1 to {BAG_LINES_MAX}, each once"),
+            ));
+        }
+        for id in bag {
+            self.own(*id, buyer)?.may_check_out(order)?;
+        }
+        let fence_at = self.now.plus_ms(fence_ms.clamp(1, CHECKOUT_FENCE_MS_MAX));
+        for id in bag {
+            self.change(*id, |row| row.begin_checkout(order, fence_at));
+        }
+        Ok(self.bag(bag))
+    }
+
+    pub(super) fn end_checkout(
+        &mut self,
+        order: OrderId,
+        bag: &[ReservationId],
+        outcome: CheckoutOutcome,
+    ) -> HotAnswer {
+        let now = self.now;
+        for id in bag.iter().take(BAG_LINES_MAX) {
+            self.change(*id, |row| match outcome {
+                // The order is a fact, whatever was thought of the reservation meanwhile. Units
+                // that are seated stay so until the mirror has them.
+                CheckoutOutcome::Claimed if row.state != ReservationState::Claimed => {
+                    row.order = Some(order);
+                    row.close(ReservationState::Claimed, now);
+                }
+                CheckoutOutcome::Failed
+                    if row.state == ReservationState::CheckingOut && row.order == Some(order) =>
+                {
+                    row.unfence();
+                }
+                CheckoutOutcome::Claimed | CheckoutOutcome::Failed => {}
+            });
+            self.expire_if_due(*id);
+        }
+        self.bag(bag)
+    }
+
+    pub(super) fn join_waitlist(
+        &mut self,
+        reservation: ReservationId,
+        buyer: UserId,
+        buyer_name: String,
+        listing: ListingId,
+        quantity: u32,
+    ) -> Result<HotAnswer, Refused> {
+        if let Some(row) = self.reservations.get(&reservation) {
+            return repeated(row, buyer, listing, quantity);
+        }
+        check_quantity(quantity)?;
+        let Some(stock) = self.listings.get_mut(&listing) else {
+            return Ok(HotAnswer::NotLoaded);
+        };
+        if let Some(row) = stock.waitlist.of(buyer) {
+            return already_waiting(row, stock.waitlist.place(buyer), reservation, quantity);
+        }
+        if self.selling_closed {
+            return Err(not_live());
+        }
+        refuse_beyond_limit(stock, buyer, quantity)?;
+        if stock.waitlist.is_empty() && stock.available() > 0 {
+            return Err(Refused::new(
+                RefusalCode::Available,
+                format!(
+                    "{} units are free: reserve instead of queueing",
+                    stock.available()
+                ),
+            ));
+        }
+        if stock.waitlist.len() >= WAITLIST_MAX {
+            return Err(Refused::new(RefusalCode::Overloaded, "this queue is full"));
+        }
+        stock.waitlist.join(WaitlistRow {
+            listing,
+            sequence: 0,
+            buyer,
+            buyer_name,
+            quantity,
+            reservation,
+        });
+        let place = WaitlistPlace {
+            listing,
+            quantity,
+            position: u32::try_from(stock.waitlist.len()).unwrap_or(u32::MAX),
+        };
+        self.pending.changed.insert(RowKey::Waiting(listing, buyer));
+        self.pending.outputs.push(HotOutput::WaitlistChanged {
+            buyer,
+            listing,
+            place: Some(place),
+        });
+        self.touch(listing);
+        Ok(HotAnswer::Waiting {
+            place,
+            repeated: false,
+        })
+    }
+
+    pub(super) fn leave_waitlist(
+        &mut self,
+        buyer: UserId,
+        listing: ListingId,
+    ) -> Result<HotAnswer, Refused> {
+        if self.take_out(listing, buyer).is_some() {
+            return Ok(HotAnswer::Done);
+        }
+        Err(Refused::new(
+            RefusalCode::NotWaiting,
+            "you are not in this queue",
+        ))
+    }
+
+    /// The row, if it is this buyer's; expired here and now if its time has run out.
+    fn own(&mut self, id: ReservationId, buyer: UserId) -> Result<&ReservationRow, Refused> {
+        self.expire_if_due(id);
+        self.reservations
+            .get(&id)
+            .filter(|row| row.buyer == buyer)
+            .ok_or_else(unknown)
+    }
+
+    fn answer(&self, id: ReservationId, repeated: bool) -> Result<HotAnswer, Refused> {
+        let reservation = self.reservations.get(&id).ok_or_else(unknown)?.view();
+        Ok(HotAnswer::Reservation {
+            reservation,
+            repeated,
+        })
+    }
+
+    fn bag(&self, bag: &[ReservationId]) -> HotAnswer {
+        let rows = bag.iter().filter_map(|id| self.reservations.get(id));
+        HotAnswer::Bag(rows.map(ReservationRow::view).collect())
+    }
+
+    fn refuse_if_closed(&self) -> Result<(), Refused> {
+        if self.selling_closed {
+            Err(not_live())
+        } else {
+            Ok(())
+        }
+    }
+
+    fn refuse_if_full(&self, buyer: UserId) -> Result<(), Refused> {
+        if self.open_count >= RESERVATIONS_OPEN_MAX {
+            return Err(Refused::new(
+                RefusalCode::Overloaded,
+                "too many reservations are open in this show; try again when some are paid",
+            ));
+        }
+        let open = self.open_of.get(&buyer).map_or(0, BTreeSet::len);
+        if open >= RESERVATIONS_PER_BUYER_MAX {
+            return Err(Refused::new(
+                RefusalCode::BuyerLimit,
+                format!("you have {open} open reservations; check some out or release them"),
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn new_row(wanted: &Reserve, stock: &ListingStock, expires_at: UnixMs) -> ReservationRow {
+    ReservationRow {
+        id: wanted.reservation,
+        listing: wanted.listing,
+        buyer: wanted.buyer,
+        buyer_name: wanted.buyer_name.clone(),
+        quantity: wanted.quantity,
+        unit_price: stock.unit_price,
+        state: ReservationState::Reserved,
+        expires_at,
+        extensions_used: 0,
+        from_waitlist: false,
+        media_time: wanted.media_time,
+        order: None,
+        fence_at: None,
+        seated: true,
+        closed_at: None,
+    }
+}
+
+/// The same id again: the first answer, unless it was another request's.
+fn repeated(
+    row: &ReservationRow,
+    buyer: UserId,
+    listing: ListingId,
+    quantity: u32,
+) -> Result<HotAnswer, Refused> {
+    if (row.buyer, row.listing, row.quantity) != (buyer, listing, quantity) {
+        return Err(key_reused());
+    }
+    Ok(HotAnswer::Reservation {
+        reservation: row.view(),
+        repeated: true,
+    })
+}
+
+fn already_waiting(
+    row: &WaitlistRow,
+    place: Option<WaitlistPlace>,
+    reservation: ReservationId,
+    quantity: u32,
+) -> Result<HotAnswer, Refused> {
+    match place {
+        Some(place) if row.reservation == reservation && row.quantity == quantity => {
+            Ok(HotAnswer::Waiting {
+                place,
+                repeated: true,
+            })
+        }
+        _ if row.reservation == reservation => Err(key_reused()),
+        _ => Err(Refused::new(
+            RefusalCode::AlreadyWaiting,
+            "you are in this queue already; leave it first to ask for another number of units",
+        )),
+    }
+}
+
+fn refuse_beyond_limit(stock: &ListingStock, buyer: UserId, quantity: u32) -> Result<(), Refused> {
+    let units = stock.units_of(buyer);
+    if units.saturating_add(quantity) <= stock.per_buyer {
+        return Ok(());
+    }
+    Err(Refused::new(
+        RefusalCode::BuyerLimit,
+        format!(
+            "one buyer may have {} of this listing, and you have {units}",
+            stock.per_buyer
+        ),
+    ))
+}
+
+/// Nobody overtakes a queue, even when its head waits for more units than are free.
+fn refuse_unless_free(stock: &ListingStock, quantity: u32) -> Result<(), Refused> {
+    let available = stock.available();
+    if !stock.waitlist.is_empty() {
+        return Err(Refused::new(
+            RefusalCode::WaitlistFirst,
+            format!(
+                "{} buyers queue before you; join the waitlist",
+                stock.waitlist.len()
+            ),
+        ));
+    }
+    if available == 0 {
+        return Err(Refused::new(
+            RefusalCode::SoldOut,
+            "sold out; join the waitlist",
+        ));
+    }
+    if available < quantity {
+        return Err(Refused::new(
+            RefusalCode::TooFew,
+            format!("only {available} units are free; ask for at most {available}"),
+        ));
+    }
+    Ok(())
+}
+
+fn key_reused() -> Refused {
+    Refused::new(
+        RefusalCode::KeyReused,
+        "key: it was used for another request; use a new key for a new request",
+    )
+}
+
+fn not_live() -> Refused {
+    Refused::new(
+        RefusalCode::NotLive,
+        "the show has ended; nothing is sold any more",
+    )
+}

@@ -1,0 +1,246 @@
+//! The hot store: who may try to buy, the log that all viewers of a show agree on, and the private
+//! facts of its buyers. Implementations: [`super::memory`] in one process.
+//!
+//! What is sold for good is not decided here: the ledger promises units, the hot store mirrors it.
+//!
+//! **Opening.** A show is loaded from the ledger on its first use; a store that lost it (a restart,
+//! a new Redis) loads it again by itself and carries on. Callers never see "not loaded".
+//!
+//! **Retries.** Every command names what it makes (reservation, order), so that a command whose
+//! outcome is unknown ([`StoreError::Unavailable`]) is repeated unchanged.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::{broadcast, watch};
+use vetrina_core::hot::{HotAnswer, HotCommand};
+use vetrina_protocol::event::{DeskEvent, Event, LoggedEvent, PrivateEvent};
+use vetrina_protocol::id::{ShowId, UserId};
+use vetrina_protocol::server::ResetReason;
+use vetrina_protocol::time::{Epoch, Offset, UnixMs};
+use vetrina_protocol::view::{
+    Comment, DeskReservation, Listing, Pin, Reservation, ShowState, WaitlistPlace,
+};
+
+use super::StoreError;
+use super::ledger::ListingRow;
+
+/// A place in a show's log. Offsets go on counting when the epoch changes; what was lost of the
+/// epoch before is numbered anew, so offsets of two epochs are compared by [`HotStore::read`] only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Position {
+    /// The log's incarnation.
+    pub epoch: Epoch,
+    /// The last event seen; 0: before the first.
+    pub offset: Offset,
+}
+
+/// A command was carried out (or refused by the rules, which is an answer too).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applied {
+    /// What core's state machine says; never [`HotAnswer::NotLoaded`].
+    pub answer: HotAnswer,
+    /// The newest event of the log after this command.
+    pub position: Position,
+}
+
+/// Events that were appended, without a gap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// Number of the first.
+    pub first: Offset,
+    /// Where the log ends with the last.
+    pub position: Position,
+    /// The moment they were given.
+    pub at: UnixMs,
+}
+
+/// What follows a position.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Entries {
+    /// The events after it, contiguous; fewer than asked for when the log ends.
+    Next {
+        /// The log's incarnation now. May be newer than asked for: nothing was lost between.
+        epoch: Epoch,
+        /// In order of offset.
+        events: Vec<Arc<LoggedEvent>>,
+    },
+    /// It cannot be continued from there: take a snapshot.
+    Reset(ResetReason),
+}
+
+/// The log, folded: everything public that it says at one position. Title, times and addresses of
+/// the show are the ledger's ([`super::ledger::ShowRow`]).
+#[derive(Debug, Clone, PartialEq)]
+pub struct ShowFold {
+    /// Of which moment of the log.
+    pub position: Position,
+    /// Life cycle.
+    pub state: ShowState,
+    /// In the run of show's order.
+    pub listings: Vec<Listing>,
+    /// On screen.
+    pub pin: Option<Pin>,
+    /// The newest ones, oldest first; none of muted people.
+    pub comments: Vec<Comment>,
+    /// Seconds between two comments of one viewer; 0: off.
+    pub slow_mode_s: u32,
+    /// People who may not comment.
+    pub muted: Vec<UserId>,
+}
+
+/// A fact for one buyer and, mostly, for the seller's desk.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Notice {
+    /// Grows within the show, across restarts too; `mine` and `desk` state the version they
+    /// include. Below 2^53.
+    pub version: u64,
+    /// Whose.
+    pub buyer: UserId,
+    /// Display name, for the desk. Empty for facts that the desk does not hear.
+    pub buyer_name: String,
+    /// What.
+    pub event: PrivateEvent,
+}
+
+impl Notice {
+    /// What the seller's desk hears of it.
+    #[must_use]
+    pub fn desk(&self) -> Option<DeskEvent> {
+        use vetrina_protocol::view::DeskOrder;
+        match &self.event {
+            PrivateEvent::ReservationChanged { reservation }
+            | PrivateEvent::WaitlistOffer { reservation } => Some(DeskEvent::ReservationChanged {
+                entry: DeskReservation {
+                    buyer: self.buyer,
+                    buyer_name: self.buyer_name.clone(),
+                    reservation: reservation.clone(),
+                },
+            }),
+            PrivateEvent::OrderChanged { order } => Some(DeskEvent::OrderChanged {
+                entry: DeskOrder {
+                    buyer: self.buyer,
+                    buyer_name: self.buyer_name.clone(),
+                    order: order.clone(),
+                },
+            }),
+            PrivateEvent::WaitlistChanged { .. } => None,
+        }
+    }
+}
+
+/// One buyer's part of the hot state. Orders are the ledger's: read `HotMine` first, the orders
+/// after it, so that no change falls between them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HotMine {
+    /// Open ones, soonest to expire first.
+    pub reservations: Vec<Reservation>,
+    /// Places in queues.
+    pub waitlist: Vec<WaitlistPlace>,
+    /// Notices up to this version are in here.
+    pub version: u64,
+}
+
+/// The desk's part of the hot state.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HotDesk {
+    /// Open ones, soonest to expire first, at most [`DESK_RESERVATIONS_MAX`].
+    pub reservations: Vec<DeskReservation>,
+    /// Notices up to this version are in here.
+    pub version: u64,
+}
+
+/// Most reservations in [`HotDesk`]: more than a person can read, and about 100 kB on the wire.
+pub const DESK_RESERVATIONS_MAX: usize = 500;
+/// Most events one `read` gives.
+pub const READ_EVENTS_MAX: usize = 2_000;
+/// Farther behind than this, a snapshot is cheaper than the events ([`ResetReason::TooOld`]).
+pub const RESUME_EVENTS_MAX: u64 = 20_000;
+/// Notices a slow receiver may be behind before it hears `Lagged` and must read `mine` anew.
+pub const NOTICES_BEHIND_MAX: usize = 4_096;
+
+/// See the module's words. All methods fail with `Refused(show_unknown)` for a show that the
+/// ledger does not know, and with `Unavailable` when the ledger or the store does not answer.
+#[async_trait]
+pub trait HotStore: Send + Sync {
+    /// Loads the show unless it is loaded: stock, reservations and queues from the ledger's rows and
+    /// the journal, the log's end from the archive, under a new epoch. Where the log and the
+    /// ledger disagree (a crash between them) the ledger's word is appended as events. Idempotent;
+    /// all other methods do it on first use.
+    async fn open(&self, show: ShowId) -> Result<Position, StoreError>;
+
+    /// Archives what is left of the show and forgets it. For ended shows without open
+    /// reservations, and at shutdown.
+    async fn close(&self, show: ShowId) -> Result<(), StoreError>;
+
+    /// Decides one command and, in the same atomic step, appends what it changed in public to the
+    /// log: `StockChanged`, and for a newer `Mirror` also `PriceChanged` and (limit per buyer)
+    /// `ListingChanged`. Nobody else appends these. Private outputs go to [`Self::notices`].
+    /// `Busy` when the journal does not keep up: nothing was decided.
+    async fn apply(&self, show: ShowId, command: HotCommand) -> Result<Applied, StoreError>;
+
+    /// After the ledger made or changed a listing: mirrors its stock and, when its words, picture
+    /// or place differ from the log, appends one `ListingChanged`. An older row than the newest
+    /// one seen changes nothing.
+    async fn publish(&self, show: ShowId, listing: &ListingRow) -> Result<Applied, StoreError>;
+
+    /// Appends events that others decided: comments, pins, moderation, show state, order of
+    /// listings. All of them without a gap, or none. From 1 to 64.
+    async fn append(&self, show: ShowId, events: Vec<Event>) -> Result<Appended, StoreError>;
+
+    /// At most `limit` events after `after`, from memory or from the archive.
+    async fn read(
+        &self,
+        show: ShowId,
+        after: Position,
+        limit: usize,
+    ) -> Result<Entries, StoreError>;
+
+    /// The log's end.
+    async fn position(&self, show: ShowId) -> Result<Position, StoreError>;
+
+    /// The log's end, whenever it moves. Ends (the sender is dropped) when the store closes or
+    /// loses the show: ask again.
+    async fn watch(&self, show: ShowId) -> Result<watch::Receiver<Position>, StoreError>;
+
+    /// The log, folded.
+    async fn fold(&self, show: ShowId) -> Result<ShowFold, StoreError>;
+
+    /// Private facts from now on, at most [`NOTICES_BEHIND_MAX`] waiting.
+    async fn notices(&self, show: ShowId) -> Result<broadcast::Receiver<Arc<Notice>>, StoreError>;
+
+    /// Tells a fact that others decided (an order changed). Gives its version.
+    async fn notify(
+        &self,
+        show: ShowId,
+        buyer: UserId,
+        buyer_name: String,
+        event: PrivateEvent,
+    ) -> Result<u64, StoreError>;
+
+    /// One buyer's reservations and places.
+    async fn mine(&self, show: ShowId, buyer: UserId) -> Result<HotMine, StoreError>;
+
+    /// All open reservations.
+    async fn desk(&self, show: ShowId) -> Result<HotDesk, StoreError>;
+
+    /// Waits until every event up to `offset` is archived on disk. `Unavailable` after
+    /// [`DURABLE_WAIT_MS_MAX`]: it may still be archived later.
+    async fn durable(&self, show: ShowId, offset: Offset) -> Result<(), StoreError>;
+
+    /// This node's viewers of the show, to be repeated within [`PRESENCE_LEASE_MS`].
+    async fn report_viewers(&self, show: ShowId, viewers: u32) -> Result<(), StoreError>;
+
+    /// Viewers on all nodes whose lease holds.
+    async fn viewers(&self, show: ShowId) -> Result<u32, StoreError>;
+
+    /// Archives everything and stops the store's tasks. Later calls fail with `Unavailable`.
+    async fn shutdown(&self);
+}
+
+/// How long [`HotStore::durable`] waits: a disk that takes longer is broken.
+pub const DURABLE_WAIT_MS_MAX: u64 = 5_000;
+/// How long a node's count of viewers is believed.
+pub const PRESENCE_LEASE_MS: i64 = 15_000;
+/// Most events in one `append`.
+pub const APPEND_EVENTS_MAX: usize = 64;

@@ -11,5 +11,6 @@ pub mod config;
 pub mod ops;
 pub mod payment;
 pub mod refused;
+pub mod store;
 
 pub use app::{Listeners, run};

@@ -52,7 +52,9 @@ impl FolderBlobs {
 
     fn path(&self, id: PictureId) -> PathBuf {
         // The low byte: ids of version 7 start with the time, which would fill one folder.
-        self.root.join(format!("{:02x}", id.0 & 0xff)).join(id.to_string())
+        self.root
+            .join(format!("{:02x}", id.0 & 0xff))
+            .join(id.to_string())
     }
 }
 
@@ -103,7 +105,9 @@ fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
 ) -> Result<T, StoreError> {
-    let outcome = tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other);
+    let outcome = tokio::task::spawn_blocking(work)
+        .await
+        .map_err(std::io::Error::other);
     outcome.and_then(|done| done).map_err(|error| {
         tracing::error!(%error, "the picture folder failed");
         StoreError::Unavailable(error.to_string())

@@ -1,5 +1,5 @@
 //! The hot store: who may try to buy, the log that all viewers of a show agree on, and the private
-//! facts of its buyers. Implementations: [`super::memory`] in one process.
+//! facts of its buyers. Implementations: `memory` in one process.
 //!
 //! What is sold for good is not decided here: the ledger promises units, the hot store mirrors it.
 //!
@@ -14,13 +14,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::{broadcast, watch};
 use vetrina_core::hot::{HotAnswer, HotCommand};
+use vetrina_core::show::ShowFold;
 use vetrina_protocol::event::{DeskEvent, Event, LoggedEvent, PrivateEvent};
 use vetrina_protocol::id::{ShowId, UserId};
 use vetrina_protocol::server::ResetReason;
 use vetrina_protocol::time::{Epoch, Offset, UnixMs};
-use vetrina_protocol::view::{
-    Comment, DeskReservation, Listing, Pin, Reservation, ShowState, WaitlistPlace,
-};
+use vetrina_protocol::view::{DeskOrder, DeskReservation, Reservation, WaitlistPlace};
 
 use super::StoreError;
 use super::ledger::ListingRow;
@@ -69,26 +68,6 @@ pub enum Entries {
     Reset(ResetReason),
 }
 
-/// The log, folded: everything public that it says at one position. Title, times and addresses of
-/// the show are the ledger's ([`super::ledger::ShowRow`]).
-#[derive(Debug, Clone, PartialEq)]
-pub struct ShowFold {
-    /// Of which moment of the log.
-    pub position: Position,
-    /// Life cycle.
-    pub state: ShowState,
-    /// In the run of show's order.
-    pub listings: Vec<Listing>,
-    /// On screen.
-    pub pin: Option<Pin>,
-    /// The newest ones, oldest first; none of muted people.
-    pub comments: Vec<Comment>,
-    /// Seconds between two comments of one viewer; 0: off.
-    pub slow_mode_s: u32,
-    /// People who may not comment.
-    pub muted: Vec<UserId>,
-}
-
 /// A fact for one buyer and, mostly, for the seller's desk.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Notice {
@@ -107,7 +86,6 @@ impl Notice {
     /// What the seller's desk hears of it.
     #[must_use]
     pub fn desk(&self) -> Option<DeskEvent> {
-        use vetrina_protocol::view::DeskOrder;
         match &self.event {
             PrivateEvent::ReservationChanged { reservation }
             | PrivateEvent::WaitlistOffer { reservation } => Some(DeskEvent::ReservationChanged {
@@ -203,8 +181,9 @@ pub trait HotStore: Send + Sync {
     /// loses the show: ask again.
     async fn watch(&self, show: ShowId) -> Result<watch::Receiver<Position>, StoreError>;
 
-    /// The log, folded.
-    async fn fold(&self, show: ShowId) -> Result<ShowFold, StoreError>;
+    /// The log, folded, at a position. The show's addresses (WHEP, WHIP) are empty, and what is not
+    /// part of the log (title, poster, times) is as old as the opening: `set_show` them.
+    async fn fold(&self, show: ShowId) -> Result<(Position, ShowFold), StoreError>;
 
     /// Private facts from now on, at most [`NOTICES_BEHIND_MAX`] waiting.
     async fn notices(&self, show: ShowId) -> Result<broadcast::Receiver<Arc<Notice>>, StoreError>;

@@ -12,8 +12,8 @@ mod orders;
 
 pub use archive::{Archive, ArchiveBatch, EpochStart, LogStart, ShowSeed};
 pub use catalogue::{
-    Catalogue, ListingChange, ListingRow, NewListingRow, NewSkuRow, Once, PictureRow, ProductChange,
-    ProductRow, SellerRow, ShowChange, ShowRow, SkuRow,
+    Catalogue, ListingChange, ListingRow, NewListingRow, NewSkuRow, Once, PictureRow,
+    ProductChange, ProductRow, SellerRow, ShowChange, ShowRow, SkuRow,
 };
 pub use codes::{CodeHash, Codes};
 pub use orders::{

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use vetrina_core::checkout::BodyDigest;
 use vetrina_core::hot::{BuyerUnits, Mirror, Settled};
+use vetrina_core::show::ShowTransition;
 use vetrina_protocol::id::{ListingId, PictureId, ProductId, SellerId, ShowId, SkuId};
 use vetrina_protocol::money::{Currency, Money};
 use vetrina_protocol::rest::{Page, Product, Sku};
@@ -144,7 +145,7 @@ pub struct ShowRow {
     pub created_at: UnixMs,
 }
 
-/// Changes a show: `None` stays. Its state is changed by [`Catalogue::set_show_state`].
+/// Changes a show: `None` stays. Its state is changed by [`Catalogue::move_show`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ShowChange {
     /// New title.
@@ -378,11 +379,8 @@ pub trait Catalogue: Send + Sync {
         inventory: u32,
     ) -> Result<SkuRow, StoreError>;
     /// The variant with this article code.
-    async fn sku_by_code(
-        &self,
-        seller: SellerId,
-        code: &str,
-    ) -> Result<Option<SkuRow>, StoreError>;
+    async fn sku_by_code(&self, seller: SellerId, code: &str)
+    -> Result<Option<SkuRow>, StoreError>;
 
     /// Records a picture whose bytes are stored already. Repeating it is harmless.
     async fn put_picture(&self, picture: PictureRow) -> Result<(), StoreError>;
@@ -402,14 +400,14 @@ pub trait Catalogue: Send + Sync {
     ) -> Result<Page<ShowRow>, StoreError>;
     /// Changes a show. Refused: `show_unknown`, `invalid` (poster).
     async fn change_show(&self, show: ShowId, change: ShowChange) -> Result<ShowRow, StoreError>;
-    /// Moves a show along its life cycle; to the state it has changes nothing. Refused:
-    /// `show_unknown`, `show_state`.
-    async fn set_show_state(
+    /// Moves a show along its life cycle by core's rules ([`vetrina_core::show::next`]). Gives the
+    /// show and whether its state is another one now. Refused: `show_unknown`, `show_state`.
+    async fn move_show(
         &self,
         show: ShowId,
-        state: ShowState,
+        transition: ShowTransition,
         now: UnixMs,
-    ) -> Result<ShowRow, StoreError>;
+    ) -> Result<(ShowRow, bool), StoreError>;
     /// Shows whose hot state must be kept going (reservations expire, queues move) after a start:
     /// live, interrupted, and those that ended and have not given back their unsold units.
     async fn shows_to_open(&self) -> Result<Vec<ShowId>, StoreError>;
@@ -430,10 +428,7 @@ pub trait Catalogue: Send + Sync {
     /// A show's listings in the run of show's order.
     async fn listings(&self, show: ShowId) -> Result<Vec<ListingRow>, StoreError>;
     /// Listings of a product in shows that have not ended.
-    async fn listings_of_product(
-        &self,
-        product: ProductId,
-    ) -> Result<Vec<ListingRow>, StoreError>;
+    async fn listings_of_product(&self, product: ProductId) -> Result<Vec<ListingRow>, StoreError>;
     /// Changes a listing. Refused: `listing_unknown`, `show_state` (ended), `currency`, `invalid`,
     /// `below_committed` (total below claimed; of reservations only the hot store knows: send it
     /// `FenceTotal` first), `inventory_short`.

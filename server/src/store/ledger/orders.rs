@@ -102,7 +102,10 @@ impl OrderRow {
     /// As its buyer sees it: with the pay page while it may be paid, and with the address.
     #[must_use]
     pub fn view(&self) -> Order {
-        let payment = self.payment.as_ref().filter(|_| self.life.phase.is_payable());
+        let payment = self
+            .payment
+            .as_ref()
+            .filter(|_| self.life.phase.is_payable());
         Order {
             id: self.id,
             number: self.number.clone(),
@@ -137,7 +140,9 @@ impl OrderLineRow {
     #[must_use]
     pub fn view(&self) -> OrderLine {
         let total = Money::new(
-            self.unit_price.amount_minor.saturating_mul(i64::from(self.quantity)),
+            self.unit_price
+                .amount_minor
+                .saturating_mul(i64::from(self.quantity)),
             self.unit_price.currency,
         );
         OrderLine {
@@ -212,7 +217,12 @@ pub enum WorkKind {
 
 impl WorkKind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::OpenIntent, Self::CancelIntent, Self::Reclaim, Self::Refund];
+    pub const ALL: [Self; 4] = [
+        Self::OpenIntent,
+        Self::CancelIntent,
+        Self::Reclaim,
+        Self::Refund,
+    ];
 
     /// The name in the outbox.
     #[must_use]

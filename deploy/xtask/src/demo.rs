@@ -6,14 +6,56 @@ use crate::run::Runner;
 use crate::web;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
+use std::thread;
+
+const HELP: &str = "\
+cargo demo [-- FLAGS OF THE SERVER]
+
+Builds the pages and the server where they are missing or older than their sources, then starts a
+demo show and prints the links to open. Ctrl-C ends it. The first start takes some minutes, the
+next ones a second or two. What it installs goes into .vetrina in this clone; Debian packages only
+where it may, else it prints the command to type.
+
+  cargo demo -- --lan     HTTPS with a certificate of its own, and a QR code for a phone
+";
 
 /// Starts the demo with `flags`, which are the server's own.
 pub(crate) fn main(flags: &[String]) -> Result<(), String> {
     let repository = Repository::here()?;
-    let runner = Runner::terminal(&repository);
-    web::build(&runner)?;
-    runner.run_in("", "cargo", &["build", "--locked", "-p", "vetrina"])?;
     let server = repository.program("vetrina")?;
+    if flags.iter().any(|flag| flag == "--help" || flag == "-h") {
+        println!("{HELP}");
+        if !server.exists() {
+            println!("Once it is built, this also lists the server's own flags.");
+            return Ok(());
+        }
+    } else {
+        build(&Runner::terminal(&repository), server.exists())?;
+    }
+    // Becomes the server: no process of ours stands between it and the terminal.
     let error = Command::new(&server).arg("demo").args(flags).exec();
     Err(format!("{} does not start: {error}", server.display()))
+}
+
+/// Brings pages and server up to date. Costs a third of a second when they are.
+fn build(runner: &Runner<'_>, built_before: bool) -> Result<(), String> {
+    let is_current = web::is_built(runner)?;
+    if !is_current {
+        runner.say("building the pages (watch, studio, ops)")?;
+        // cargo fetches its packages while npm fetches its own. A failure shows in the build.
+        thread::scope(|scope| {
+            scope.spawn(|| runner.run_quietly("cargo", &["fetch", "--locked"]));
+            web::build(runner)
+        })?;
+    }
+    if !built_before {
+        runner.say("building the server: the first time, this takes some minutes")?;
+    }
+    // cargo itself knows best, and quickest, whether anything changed.
+    let mut cargo = runner.command("cargo")?;
+    cargo.args(["build", "--locked", "--package", "vetrina"]);
+    if built_before && is_current {
+        cargo.arg("--quiet");
+    }
+    runner.run(&mut cargo)
 }

@@ -63,6 +63,14 @@ impl<'a> Runner<'a> {
         self.run(&mut command)
     }
 
+    /// Runs a command whose success only saves time: what it prints and how it ends is dropped,
+    /// because the step that needs it meets the same failure and reports it.
+    pub(crate) fn run_quietly(&self, program: &str, arguments: &[&str]) {
+        if let Ok(mut command) = self.command(program) {
+            answer(command.args(arguments));
+        }
+    }
+
     /// Runs a command to its end; an exit status other than 0 is an error.
     pub(crate) fn run(&self, command: &mut Command) -> Result<(), String> {
         let line = self.readable(command);

@@ -8,6 +8,7 @@ use std::ffi::OsStr;
 
 /// Installs the packages that the lock file names, unless that is what is there.
 pub(crate) fn install(runner: &Runner<'_>) -> Result<(), String> {
+    node::ensure(runner)?;
     let lock = Stamp::of(
         runner.repository,
         "npm-ci",
@@ -19,27 +20,35 @@ pub(crate) fn install(runner: &Runner<'_>) -> Result<(), String> {
         return Ok(());
     }
     lock.forget()?;
-    node::ensure(runner)?;
     runner.run_in("web-demo", "npm", &["ci", "--no-audit", "--no-fund"])?;
     lock.keep()
 }
 
-/// Builds the pages, unless the last build was of just these sources.
+/// Whether the pages that are there were built from just these sources.
+pub(crate) fn is_built(runner: &Runner<'_>) -> Result<bool, String> {
+    Ok(sources(runner)?.is_current() && runner.repository.at("web-demo/dist").is_dir())
+}
+
+/// Builds the pages, unless that is done.
 pub(crate) fn build(runner: &Runner<'_>) -> Result<(), String> {
-    let sources = Stamp::of(
+    if is_built(runner)? {
+        return Ok(());
+    }
+    let sources = sources(runner)?;
+    sources.forget()?;
+    install(runner)?;
+    runner.run_in("web-demo", "npm", &["run", "build"])?;
+    sources.keep()
+}
+
+fn sources<'a>(runner: &Runner<'a>) -> Result<Stamp<'a>, String> {
+    Stamp::of(
         runner.repository,
         "web-build",
         &["web-demo"],
         &[],
         &is_source,
-    )?;
-    if sources.is_current() && runner.repository.at("web-demo/dist").is_dir() {
-        return Ok(());
-    }
-    sources.forget()?;
-    install(runner)?;
-    runner.run_in("web-demo", "npm", &["run", "build"])?;
-    sources.keep()
+    )
 }
 
 /// Results, installed packages and tests do not change what a build makes.

@@ -46,8 +46,15 @@ pub(crate) fn ensure(runner: &Runner<'_>, packages: &[Package]) -> Result<(), St
         command.args(&words[1..]);
         runner.run(&mut command)
     };
-    apt_get(&["update", "--quiet"])?;
-    let mut arguments = vec!["install", "--yes", "--quiet", "--no-install-recommends"];
+    apt_get(&["update", "-qq"])?;
+    let mut arguments = vec![
+        "install",
+        "--yes",
+        "-qq",
+        "-o",
+        "Dpkg::Use-Pty=0",
+        "--no-install-recommends",
+    ];
     arguments.extend(missing);
     apt_get(&arguments)
 }

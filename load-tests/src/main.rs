@@ -1,3 +1,83 @@
-//! Starts here.
+//! `vetrina-load`: loads a Vetrina server through its public interfaces and says what it saw. It
+//! knows the wire and nothing of the server's insides. One contract holds for every command: see
+//! [`report`].
 
-fn main() {}
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command-line tool"
+)]
+
+mod buyer;
+mod progress;
+mod report;
+mod reserve;
+mod server;
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use report::Requirement;
+
+/// Loads a Vetrina server and says what it saw.
+///
+/// Without --target each command starts its own server from the `vetrina` binary beside this one
+/// (or VETRINA_BIN), in a temporary folder, and ends it. Exit code 0: all that was required held;
+/// 1: something did not; 2: the command could not be carried out.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Many buyers reserve one listing of few units at the same moment, through real sockets.
+    ///
+    /// Figures: granted, oversold (units granted beyond the stock, by the answers or by the server's
+    /// own books), unanswered, answered_p50_ms, answered_p99_ms.
+    Reserve(reserve::Options),
+}
+
+/// What every command takes.
+#[derive(Args, Clone)]
+struct Common {
+    /// A running server, such as http://127.0.0.1:8080. Needs --token.
+    #[arg(long, requires = "token", value_name = "URL")]
+    target: Option<String>,
+    /// A host's token of that server (`vetrina token --role host`); the command makes a show of
+    /// its own there.
+    #[arg(
+        long,
+        value_name = "JWT",
+        hide_env_values = true,
+        env = "VETRINA_LOAD_TOKEN"
+    )]
+    token: Option<String>,
+    /// Print one JSON object {"command", "figures", "ok"} instead of the table.
+    #[arg(long)]
+    json: bool,
+    /// Fail unless a figure holds, such as 'answered_p99_ms<=1000'; may be repeated.
+    #[arg(long = "require", value_name = "NAME<=VALUE")]
+    requirements: Vec<Requirement>,
+    /// End after this many seconds, whatever happened.
+    #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    timeout_s: u64,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let Command::Reserve(options) = cli.command;
+    let common = options.common.clone();
+    let outcome = reserve::run(options).await;
+    match outcome {
+        Ok(figures) => report::print("reserve", &figures, &common.requirements, common.json),
+        Err(error) => {
+            eprintln!("vetrina-load: {error}");
+            ExitCode::from(2)
+        }
+    }
+}

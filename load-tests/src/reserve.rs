@@ -1,0 +1,321 @@
+//! `reserve`: ten thousand buyers ask for one of a hundred units in the same moment. Everybody must
+//! be answered, and never may more be granted than there are, by the answers that buyers got and by
+//! the server's own books afterwards.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use tokio::sync::{Barrier, Semaphore};
+use tokio::task::JoinSet;
+use vetrina_protocol::client::ClientMessage;
+use vetrina_protocol::id::{ListingId, ShowId};
+use vetrina_protocol::money::{Currency, Money};
+use vetrina_protocol::rest::{NewListing, NewProduct, NewShow, NewSku, Product};
+use vetrina_protocol::server::ServerMessage;
+use vetrina_protocol::view::{Listing, Show, Stock};
+
+use crate::Common;
+use crate::buyer::{self, BuyerError, Session};
+use crate::progress::Progress;
+use crate::report::{Figures, percentile};
+use crate::server::{Server, ServerError};
+
+/// Options of the command.
+#[derive(Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Buyers, each with a socket of its own.
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    buyers: u32,
+    /// Units on sale.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    units: u32,
+}
+
+/// Why the command could not be carried out.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failed {
+    #[error("{0}")]
+    Server(#[from] ServerError),
+    #[error("{0}")]
+    Show(#[from] BuyerError),
+    #[error(
+        "{wanted} sockets need {needed} open files, the limit is {limit}: ulimit -n {needed} first"
+    )]
+    OpenFiles {
+        wanted: u32,
+        needed: u64,
+        limit: u64,
+    },
+    #[error("{joined} of {buyers} buyers could join; the first that could not: {first}")]
+    NotJoined {
+        joined: usize,
+        buyers: u32,
+        first: String,
+    },
+    #[error("not done within {0} s")]
+    TimedOut(u64),
+}
+
+/// Buyers that join at a time: a storm of joins is another command's matter.
+const JOINING_MAX: usize = 128;
+/// Files besides the sockets.
+const OTHER_FILES: u64 = 512;
+
+/// How one buyer was answered.
+enum Answer {
+    Granted { units: u32, after_ms: f64 },
+    Refused { code: &'static str, after_ms: f64 },
+    None,
+}
+
+pub(crate) async fn run(options: Options) -> Result<Figures, Failed> {
+    let seconds = options.common.timeout_s;
+    tokio::time::timeout(Duration::from_secs(seconds), reserve(options))
+        .await
+        .unwrap_or(Err(Failed::TimedOut(seconds)))
+}
+
+async fn reserve(options: Options) -> Result<Figures, Failed> {
+    raise_open_files(options.buyers)?;
+    let server = Arc::new(Server::of(&options.common).await?);
+    let (show, listing) = open_show(&server, options.units).await?;
+    let sessions = join_all(&server, show, options.buyers).await?;
+    // An answer that has not come after this time will not: the rest of the time is for the end.
+    let patience = Duration::from_secs((options.common.timeout_s / 2).max(1));
+    let answers = ask_all(sessions, listing, patience).await;
+    let books = books(&server, show, listing).await?;
+    Ok(figures(&answers, books, &options))
+}
+
+/// One socket each here, and one each in the server that inherits our limits.
+fn raise_open_files(buyers: u32) -> Result<(), Failed> {
+    let needed = u64::from(buyers) + OTHER_FILES;
+    let limit = rlimit::increase_nofile_limit(needed.max(20_000)).unwrap_or(0);
+    if limit < needed {
+        return Err(Failed::OpenFiles {
+            wanted: buyers,
+            needed,
+            limit,
+        });
+    }
+    Ok(())
+}
+
+/// A show of our own with one listing, live.
+async fn open_show(server: &Server, units: u32) -> Result<(ShowId, ListingId), BuyerError> {
+    let price = Money::new(2_400, Currency::EUR);
+    let sku = NewSku {
+        code: format!("load-{}", uuid::Uuid::new_v4().simple()),
+        variant: None,
+        price,
+        inventory: units,
+    };
+    let product = NewProduct {
+        title: "Vase, under load".into(),
+        description: None,
+        picture: None,
+        skus: vec![sku],
+    };
+    let product: Product = server.make("/v1/products", &product).await?;
+    let show = NewShow {
+        title: "Load".into(),
+        currency: Currency::EUR,
+        starts_at_ms: None,
+        reservation_ttl_s: Some(600),
+        order_deadline_s: None,
+        poster: None,
+    };
+    let show: Show = server.make("/v1/shows", &show).await?;
+    let sku = product
+        .skus
+        .first()
+        .ok_or_else(|| missing("the sku of a new product"))?
+        .id;
+    let listing = NewListing {
+        sku,
+        price: None,
+        total: units,
+        per_buyer: Some(1),
+    };
+    let path = format!("/v1/shows/{}/listings", show.id);
+    let listing: Listing = server.make(&path, &listing).await?;
+    let (mut host, _) = Session::open(
+        server.address,
+        buyer::source_address(0),
+        show.id,
+        server.token(),
+    )
+    .await?;
+    host.send(&ClientMessage::StartShow {
+        id: 1,
+        key: "start".into(),
+    })
+    .await?;
+    match host.answer(1).await? {
+        ServerMessage::Ok(_) => Ok((show.id, listing.id)),
+        other => Err(BuyerError::Protocol(format!(
+            "the show does not start: {other:?}"
+        ))),
+    }
+}
+
+fn missing(what: &str) -> BuyerError {
+    BuyerError::Protocol(format!("{what} is missing"))
+}
+
+async fn join_all(server: &Arc<Server>, show: ShowId, buyers: u32) -> Result<Vec<Session>, Failed> {
+    let progress = Arc::new(Progress::new("joining", buyers as usize));
+    let joining = Arc::new(Semaphore::new(JOINING_MAX));
+    let mut tasks = JoinSet::new();
+    for n in 0..buyers as usize {
+        let (server, joining, progress) = (server.clone(), joining.clone(), progress.clone());
+        tasks.spawn(async move {
+            let _turn = joining.acquire().await;
+            let session = join(&server, show, n).await;
+            progress.step();
+            session
+        });
+    }
+    let mut sessions = Vec::with_capacity(buyers as usize);
+    let mut first = None;
+    while let Some(joined) = tasks.join_next().await {
+        match joined {
+            Ok(Ok(session)) => sessions.push(session),
+            Ok(Err(error)) => first = first.or(Some(error.to_string())),
+            Err(error) => first = first.or(Some(error.to_string())),
+        }
+    }
+    progress.end();
+    match first {
+        None => Ok(sessions),
+        Some(first) => Err(Failed::NotJoined {
+            joined: sessions.len(),
+            buyers,
+            first,
+        }),
+    }
+}
+
+async fn join(server: &Server, show: ShowId, n: usize) -> Result<Session, BuyerError> {
+    let source = buyer::source_address(n);
+    let http = reqwest::Client::builder()
+        .no_proxy()
+        .local_address(source)
+        .build()?;
+    let guest = buyer::guest(&http, &server.base, show).await?;
+    let (session, _) = Session::open(server.address, source, show, &guest.token).await?;
+    Ok(session)
+}
+
+/// All ask in the same moment.
+async fn ask_all(sessions: Vec<Session>, listing: ListingId, patience: Duration) -> Vec<Answer> {
+    let progress = Arc::new(Progress::new("answered", sessions.len()));
+    let start = Arc::new(Barrier::new(sessions.len()));
+    let mut tasks = JoinSet::new();
+    for mut session in sessions {
+        let (start, progress) = (start.clone(), progress.clone());
+        tasks.spawn(async move {
+            start.wait().await;
+            let answer = tokio::time::timeout(patience, ask(&mut session, listing)).await;
+            progress.step();
+            // The session stays open until all are answered: leaving is not part of the load.
+            (session, answer.unwrap_or(Answer::None))
+        });
+    }
+    let mut kept = Vec::new();
+    let mut answers = Vec::new();
+    while let Some(done) = tasks.join_next().await {
+        match done {
+            Ok((session, answer)) => {
+                kept.push(session);
+                answers.push(answer);
+            }
+            Err(_) => answers.push(Answer::None),
+        }
+    }
+    progress.end();
+    answers
+}
+
+async fn ask(session: &mut Session, listing: ListingId) -> Answer {
+    let asked = Instant::now();
+    let command = ClientMessage::Reserve {
+        id: 1,
+        key: uuid::Uuid::new_v4().to_string(),
+        listing,
+        quantity: 1,
+        media_time: None,
+    };
+    if session.send(&command).await.is_err() {
+        return Answer::None;
+    }
+    let answer = session.answer(1).await;
+    let after_ms = asked.elapsed().as_secs_f64() * 1e3;
+    match answer {
+        Ok(ServerMessage::Ok(done)) => Answer::Granted {
+            units: done.reservation.map_or(0, |r| r.quantity),
+            after_ms,
+        },
+        Ok(ServerMessage::Refused { code, .. }) => Answer::Refused {
+            code: code.as_str(),
+            after_ms,
+        },
+        _ => Answer::None,
+    }
+}
+
+/// The listing's stock as a newcomer is told.
+async fn books(server: &Server, show: ShowId, listing: ListingId) -> Result<Stock, BuyerError> {
+    let (_, welcome) = Session::open(
+        server.address,
+        buyer::source_address(0),
+        show,
+        server.token(),
+    )
+    .await?;
+    let snapshot = welcome.snapshot.ok_or_else(|| missing("the snapshot"))?;
+    let listing = snapshot.listings.iter().find(|l| l.id == listing);
+    Ok(listing.ok_or_else(|| missing("the listing"))?.stock)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+fn figures(answers: &[Answer], books: Stock, options: &Options) -> Figures {
+    let mut granted = 0_u32;
+    let mut unanswered = options.buyers as usize - answers.len();
+    let mut after = Vec::new();
+    let mut refused: BTreeMap<&'static str, u32> = BTreeMap::new();
+    for answer in answers {
+        match answer {
+            Answer::Granted { units, after_ms } => {
+                granted += units;
+                after.push(*after_ms);
+            }
+            Answer::Refused { code, after_ms } => {
+                *refused.entry(code).or_default() += 1;
+                after.push(*after_ms);
+            }
+            Answer::None => unanswered += 1,
+        }
+    }
+    after.sort_by(f64::total_cmp);
+    let by_answers = granted.saturating_sub(options.units);
+    let by_books = (books.reserved + books.claimed).saturating_sub(options.units);
+    let mut figures = Figures::default();
+    figures.add("granted", f64::from(granted));
+    figures.add("oversold", f64::from(by_answers.max(by_books)));
+    figures.add("unanswered", unanswered as f64);
+    figures.add("answered_p50_ms", percentile(&after, 50));
+    figures.add("answered_p99_ms", percentile(&after, 99));
+    figures.add("reserved_in_books", f64::from(books.reserved));
+    let sold_out = refused.remove("sold_out").unwrap_or(0);
+    figures.add("refused_sold_out", f64::from(sold_out));
+    figures.add(
+        "refused_otherwise",
+        f64::from(refused.values().sum::<u32>()),
+    );
+    figures
+}

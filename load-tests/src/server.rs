@@ -78,7 +78,7 @@ impl Server {
                     address,
                     http,
                     token: token.clone(),
-                    own: None,
+                    _own: None,
                 })
             }
             _ => Self::start(http).await,
@@ -120,7 +120,7 @@ impl Server {
             address,
             http,
             token,
-            own: Some(own),
+            _own: Some(own),
         })
     }
 

@@ -11,6 +11,7 @@ use vetrina_protocol::id::{ListingId, OrderId, ReservationId, UserId};
 use vetrina_protocol::money::Money;
 use vetrina_protocol::refusal::RefusalCode;
 
+use crate::breakage::{self, Breakage};
 use crate::refused::Refused;
 use crate::reservation::check_quantity;
 
@@ -230,7 +231,8 @@ fn may_claim(row: &StockRow, owned: u32, quantity: u32) -> Result<(), Refused> {
             ),
         ));
     }
-    if u64::from(row.claimed) + u64::from(quantity) <= u64::from(row.total) {
+    let slack = u64::from(breakage::is_on(Breakage::Oversell));
+    if u64::from(row.claimed) + u64::from(quantity) <= u64::from(row.total) + slack {
         return Ok(());
     }
     let free = row.total.saturating_sub(row.claimed);

@@ -43,8 +43,8 @@ use crate::reservation::ReservationRow;
 use crate::stock::ListingStock;
 
 pub use command::{
-    BuyerUnits, CheckoutOutcome, HotAnswer, HotChange, HotCommand, HotOutput, Mirror, Reserve,
-    Restore, Settled,
+    BuyerUnits, CheckoutOutcome, HotAnswer, HotChange, HotCommand, HotOutput, Mirror, OrderedUnits,
+    Reserve, Restore, Settled,
 };
 
 /// The stock, reservations and queues of one show.
@@ -152,6 +152,13 @@ impl ShowStock {
         }
         match command {
             HotCommand::Reserve(reserve) => self.reserve(&reserve),
+            HotCommand::ReserveForOrder {
+                order,
+                buyer,
+                buyer_name,
+                lines,
+                fence_ms,
+            } => self.reserve_for_order(order, buyer, &buyer_name, &lines, fence_ms),
             HotCommand::Extend { reservation, buyer } => self.extend(reservation, buyer),
             HotCommand::Release { reservation, buyer } => self.release(reservation, buyer),
             HotCommand::BeginCheckout {

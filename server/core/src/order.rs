@@ -9,6 +9,7 @@ use vetrina_protocol::refusal::RefusalCode;
 use vetrina_protocol::time::UnixMs;
 use vetrina_protocol::view::OrderState;
 
+use crate::breakage::{self, Breakage};
 use crate::refused::Refused;
 
 /// Where an order is, finer than buyers see it.
@@ -198,8 +199,8 @@ pub enum OrderOutput {
     },
     /// Ask the provider to cancel; its answer is `ProviderCanceled` or `ProviderSucceeded`.
     CancelIntent,
-    /// Reserve the units in the hot store as any buyer would (nobody in a queue is overtaken, no
-    /// reservation is undercut), then [`crate::checkout::ClaimBook::take`] them; answer with
+    /// Reserve the units in the hot store ([`crate::hot::HotCommand::ReserveForOrder`]: nobody in a
+    /// queue is overtaken, no reservation is undercut), then [`crate::checkout::ClaimBook::take`] them; answer with
     /// `Reclaimed` or, when either refuses, `ReclaimRefused`.
     Reclaim,
     /// Ask the provider for a refund of the whole order.
@@ -304,6 +305,9 @@ impl OrderLife {
             // The buyer had given it up: the money goes back, the goods are not forced on them.
             P::Canceled => {
                 self.paid_at = Some(at);
+                (P::Refunding, vec![OrderOutput::Refund])
+            }
+            P::Refunded if breakage::is_on(Breakage::DoubleRefund) => {
                 (P::Refunding, vec![OrderOutput::Refund])
             }
             P::Paid

@@ -1,6 +1,6 @@
 //! What buyers ask of the hot store: reserve, extend, release, check out, queue.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use vetrina_protocol::BAG_LINES_MAX;
 use vetrina_protocol::id::{ListingId, OrderId, ReservationId, UserId};
@@ -8,7 +8,8 @@ use vetrina_protocol::refusal::RefusalCode;
 use vetrina_protocol::time::UnixMs;
 use vetrina_protocol::view::{ReservationState, WaitlistPlace};
 
-use super::{CheckoutOutcome, HotAnswer, HotOutput, Reserve, RowKey, ShowStock};
+use super::{CheckoutOutcome, HotAnswer, HotOutput, OrderedUnits, Reserve, RowKey, ShowStock};
+use crate::breakage::{self, Breakage};
 use crate::limits::{
     CHECKOUT_FENCE_MS_MAX, RESERVATIONS_OPEN_MAX, RESERVATIONS_PER_BUYER_MAX, WAITLIST_MAX,
 };
@@ -58,6 +59,61 @@ impl ShowStock {
         })
     }
 
+    pub(super) fn reserve_for_order(
+        &mut self,
+        order: OrderId,
+        buyer: UserId,
+        buyer_name: &str,
+        lines: &[OrderedUnits],
+        fence_ms: i64,
+    ) -> Result<HotAnswer, Refused> {
+        let bag: Vec<_> = lines.iter().map(|line| line.reservation).collect();
+        check_bag(&bag)?;
+        if lines
+            .iter()
+            .any(|line| !self.listings.contains_key(&line.listing))
+        {
+            return Ok(HotAnswer::NotLoaded);
+        }
+        if bag.iter().any(|id| self.reservations.contains_key(id)) {
+            return self.begin_checkout(order, buyer, &bag, fence_ms);
+        }
+        let mut wanted: BTreeMap<ListingId, u32> = BTreeMap::new();
+        for line in lines {
+            check_quantity(line.quantity)?;
+            let sum = wanted.entry(line.listing).or_default();
+            *sum = sum.saturating_add(line.quantity);
+        }
+        for (listing, quantity) in &wanted {
+            if let Some(stock) = self.listings.get(listing) {
+                refuse_beyond_limit(stock, buyer, *quantity)?;
+                refuse_unless_free(stock, *quantity)?;
+            }
+        }
+        let fence_at = self.now.plus_ms(fence_ms.clamp(1, CHECKOUT_FENCE_MS_MAX));
+        for line in lines {
+            self.add(ReservationRow {
+                id: line.reservation,
+                listing: line.listing,
+                buyer,
+                buyer_name: buyer_name.to_owned(),
+                quantity: line.quantity,
+                unit_price: line.unit_price,
+                state: ReservationState::CheckingOut,
+                // It has no time of its own: what the ledger does not claim returns at once.
+                expires_at: self.now,
+                extensions_used: 0,
+                from_waitlist: false,
+                media_time: None,
+                order: Some(order),
+                fence_at: Some(fence_at),
+                seated: true,
+                closed_at: None,
+            });
+        }
+        Ok(self.bag(&bag))
+    }
+
     pub(super) fn extend(
         &mut self,
         id: ReservationId,
@@ -92,13 +148,7 @@ impl ShowStock {
         bag: &[ReservationId],
         fence_ms: i64,
     ) -> Result<HotAnswer, Refused> {
-        let distinct: BTreeSet<_> = bag.iter().collect();
-        if bag.is_empty() || bag.len() > BAG_LINES_MAX || distinct.len() != bag.len() {
-            return Err(Refused::new(
-                RefusalCode::Invalid,
-                format!("reservations: name from 1 to {BAG_LINES_MAX}, each once"),
-            ));
-        }
+        check_bag(bag)?;
         for id in bag {
             self.own(*id, buyer)?.may_check_out(order)?;
         }
@@ -278,6 +328,17 @@ fn new_row(wanted: &Reserve, stock: &ListingStock, expires_at: UnixMs) -> Reserv
     }
 }
 
+fn check_bag(bag: &[ReservationId]) -> Result<(), Refused> {
+    let distinct: BTreeSet<_> = bag.iter().collect();
+    if !bag.is_empty() && bag.len() <= BAG_LINES_MAX && distinct.len() == bag.len() {
+        return Ok(());
+    }
+    Err(Refused::new(
+        RefusalCode::Invalid,
+        format!("reservations: name from 1 to {BAG_LINES_MAX}, each once"),
+    ))
+}
+
 /// The same id again: the first answer, unless it was another request's.
 fn repeated(
     row: &ReservationRow,
@@ -332,7 +393,7 @@ fn refuse_beyond_limit(stock: &ListingStock, buyer: UserId, quantity: u32) -> Re
 /// Nobody overtakes a queue, even when its head waits for more units than are free.
 fn refuse_unless_free(stock: &ListingStock, quantity: u32) -> Result<(), Refused> {
     let available = stock.available();
-    if !stock.waitlist.is_empty() {
+    if !stock.waitlist.is_empty() && !breakage::is_on(Breakage::Overtake) {
         return Err(Refused::new(
             RefusalCode::WaitlistFirst,
             format!(

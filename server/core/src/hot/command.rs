@@ -17,6 +17,22 @@ pub enum HotCommand {
     /// `not_live` (selling closed), `key_reused`, `invalid`, `overloaded`. A listing without a
     /// mirror is [`HotAnswer::NotLoaded`].
     Reserve(Reserve),
+    /// A late payment ([`crate::order::OrderOutput::Reclaim`]): puts the units of all lines aside
+    /// for an order that had lost them, already checking out, or none of them. Refused as
+    /// `Reserve` is, but allowed after the show's end. `EndCheckout` ends it; without a claim the
+    /// units return at once. A retry with the same order repeats the first answer.
+    ReserveForOrder {
+        /// Which order.
+        order: OrderId,
+        /// Whose.
+        buyer: UserId,
+        /// For the seller's desk.
+        buyer_name: String,
+        /// New reservations, one for each line of the order.
+        lines: Vec<OrderedUnits>,
+        /// How long the units are kept without an answer of the ledger.
+        fence_ms: i64,
+    },
     /// Another reservation time from now on, never a shorter one. Refused with
     /// `reservation_unknown`, `reservation_expired`, `reservation_closed`, `extension_limit`.
     Extend {
@@ -126,6 +142,19 @@ pub struct Reserve {
     pub media_time: Option<MediaTime>,
 }
 
+/// Units that an order wants back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OrderedUnits {
+    /// Chosen by the caller from order and line.
+    pub reservation: ReservationId,
+    /// Of what.
+    pub listing: ListingId,
+    /// How many.
+    pub quantity: u32,
+    /// Price of one in the order.
+    pub unit_price: Money,
+}
+
 /// How a checkout ended in the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CheckoutOutcome {
@@ -205,7 +234,7 @@ pub enum HotAnswer {
         /// This command had been carried out before; nothing was done now.
         repeated: bool,
     },
-    /// `BeginCheckout`, `EndCheckout`: the bag as it is now, in the order asked. `EndCheckout`
+    /// `BeginCheckout`, `ReserveForOrder`, `EndCheckout`: the bag as it is now, in the order asked. `EndCheckout`
     /// leaves out what is unknown.
     Bag(Vec<Reservation>),
     /// `JoinWaitlist`.

@@ -23,10 +23,9 @@ export const browserRuntime: Runtime = {
   },
 };
 
-/** Exponential back-off with jitter: half of the step is certain, half is chance. */
-export function backoffMs(attempt: number, random: number, firstMs = 300, mostMs = 10_000): number {
-  const step = Math.min(mostMs, firstMs * 2 ** Math.min(attempt, 20));
-  return Math.round(step * (0.5 + 0.5 * random));
+/** Exponential back-off with full jitter: a random time up to half a second, doubling to 15 s. */
+export function backoffMs(attempt: number, random: number): number {
+  return Math.round(random * Math.min(15_000, 500 * 2 ** Math.min(attempt, 20)));
 }
 
 /** A fresh idempotency key: 128 random bits. Works outside secure contexts, too. */

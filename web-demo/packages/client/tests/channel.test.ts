@@ -133,7 +133,7 @@ describe('resume', () => {
       waits.push(value.retryAt - before);
       await rig.runtime.pass(value.retryAt - before);
     }
-    expect(waits).toEqual([225, 450, 900, 1800, 3600, 7200, 7500]);
+    expect(waits).toEqual([250, 500, 1000, 2000, 4000, 7500, 7500]);
     (await rig.connects()).says(welcome());
     await rig.runtime.pass(6_000);
     rig.socket.breaks();

@@ -39,6 +39,7 @@ function rig(receiver?: { rtpTimestamp: number; timestamp: number }) {
   const sources = receiver ? [{ source: 1, ...receiver }] : [];
   const clock = new FrameClock({
     runtime,
+    serverNow: () => 1_000,
     receiver: () => ({ getSynchronizationSources: () => sources }),
   });
   clock.attach(video as unknown as FrameSource);
@@ -178,11 +179,22 @@ describe('without rtpTimestamp', () => {
 });
 
 describe('now', () => {
+  it('takes the high bits from the server clock before a pin has told them', () => {
+    const runtime = new TestRuntime();
+    const video = new TestVideo();
+    const serverNow = () => 1_795_330_800_000;
+    const clock = new FrameClock({ runtime, serverNow });
+    clock.attach(video as unknown as FrameSource);
+    const mediaTime = 1_795_330_800_000 * 90 - 45_000;
+    video.paints(mediaTime % WRAP);
+    expect(clock.now).toEqual({ mediaTime, exact: true });
+  });
+
   it('is the 64-bit media time on screen', () => {
     const { video, clock } = rig();
     expect(clock.now).toBeUndefined();
-    video.paints(100);
-    expect(clock.now).toEqual({ mediaTime: 100, exact: true });
+    video.paints(90_100);
+    expect(clock.now).toEqual({ mediaTime: 90_100, exact: true });
     clock.when(WRAP + 50, () => {});
     video.paints(200);
     expect(clock.now?.mediaTime).toBe(WRAP + 200);

@@ -32,6 +32,9 @@ export type TimestampSource = Pick<RTCRtpReceiver, 'getSynchronizationSources'>;
 export interface FrameClockOptions {
   /** The receiver of the video, for the estimate; asked at every use. */
   readonly receiver?: () => TimestampSource | undefined;
+  /** The server's time in ms. A broadcast's timeline starts at its wall clock, so that it tells the
+   *  high bits of a media time until a pin has told them. Default: this device's clock. */
+  readonly serverNow?: () => number;
   readonly runtime?: Runtime;
 }
 
@@ -59,7 +62,7 @@ export class FrameClock {
   #frame: { rtpTimestamp: number; at: number } | undefined;
   #frameAt = -Infinity;
   #exact = false;
-  #known: MediaTime = 0;
+  #known: MediaTime | undefined;
   #poll: (() => void) | undefined;
 
   constructor(private readonly options: FrameClockOptions = {}) {
@@ -94,7 +97,9 @@ export class FrameClock {
   get now(): { readonly mediaTime: MediaTime; readonly exact: boolean } | undefined {
     const rtpTimestamp = this.#rtpNow();
     if (rtpTimestamp === undefined) return undefined;
-    return { mediaTime: unwrap(rtpTimestamp, this.#known), exact: this.#exact };
+    const serverNow = this.options.serverNow ?? this.#runtime.wall;
+    const near = this.#known ?? Math.round(serverNow() * TICKS_PER_MS);
+    return { mediaTime: unwrap(rtpTimestamp, near), exact: this.#exact };
   }
 
   /** Runs `run` when the video reaches `mediaTime`; with none, or without video, as soon as what was

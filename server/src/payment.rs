@@ -3,6 +3,12 @@
 //! become is decided in core and recorded by the ledger; this module asks, listens and reconciles.
 //! No card number passes through here: a buyer pays on the provider's own page.
 
+pub mod intents;
 pub mod provider;
 pub mod sandbox;
 pub mod sandbox_provider;
+pub mod worker;
+
+pub use intents::{Intents, OpenError};
+pub use provider::PaymentProvider;
+pub use worker::{OrderDesk, WebhookAnswer, Worker};

@@ -237,7 +237,7 @@ impl Book {
             let intent = intent_row(row)?;
             match intent.ending {
                 Some(Ending::Charge | Ending::ChargeAfterCancel) => {
-                    charge(&mut tx, &intent).await?
+                    charge(&mut tx, &intent).await?;
                 }
                 Some(Ending::Decline | Ending::Verify) | None => decline(&mut tx, &intent).await?,
             }
@@ -406,7 +406,7 @@ fn ending_name(ending: Ending) -> &'static str {
     }
 }
 
-fn parse<T: std::str::FromStr>(text: String) -> Result<T, sqlx::Error>
+fn parse<T: std::str::FromStr>(text: &str) -> Result<T, sqlx::Error>
 where
     T::Err: std::error::Error + Send + Sync + 'static,
 {

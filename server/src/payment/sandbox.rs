@@ -9,6 +9,8 @@ pub mod api;
 mod book;
 mod delivery;
 mod page;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};

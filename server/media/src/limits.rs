@@ -28,6 +28,8 @@ pub(crate) const LAYERS: usize = 3;
 
 /// The timer of the media thread: feedback to publishers, catching up, retransmission requests.
 pub(crate) const TICK: Duration = Duration::from_millis(10);
+/// The same while there are no sessions.
+pub(crate) const IDLE: Duration = Duration::from_millis(500);
 /// Sessions are looked at for consent, handshakes and reports this often.
 pub(crate) const SLOW_TICK: Duration = Duration::from_millis(50);
 /// Figures for readers are refreshed this often.
@@ -41,6 +43,11 @@ pub(crate) const CONNECT: Duration = Duration::from_secs(30);
 pub(crate) const SILENCE: Duration = Duration::from_secs(2);
 /// A broadcast whose publisher left takes new subscribers for this long, then it is not live.
 pub(crate) const PUBLISHER_ABSENT: Duration = Duration::from_secs(60);
+
+/// A broadcast without any session is forgotten after this long, and with it its timeline.
+pub(crate) const ROOM_IDLE: Duration = Duration::from_secs(600);
+/// Publishers of one broadcast that are still connecting: a double click, not more.
+pub(crate) const PENDING_PUBLISHERS: usize = 4;
 
 /// Addresses from which one session may have valid checks at a time (interfaces, NAT rebinding).
 pub(crate) const ADDRESSES_PER_SESSION: usize = 8;
@@ -60,6 +67,8 @@ pub(crate) const VIDEO_RING: usize = 1_024;
 pub(crate) const AUDIO_RING: usize = 128;
 /// Sealed packets kept per subscriber and track that did not negotiate retransmission (RTX).
 pub(crate) const SEALED_RING: usize = 256;
+/// A layer that still has no sender report after this long is placed by its arrival alone.
+pub(crate) const ALIGN_WAIT: Duration = Duration::from_secs(3);
 /// A joining subscriber gets the picture from the ring if its keyframe is at most this old (in
 /// 90 kHz ticks): more would be played too fast. Otherwise a new keyframe is asked for.
 pub(crate) const REPLAY_TICKS: u64 = 90_000;

@@ -1,10 +1,20 @@
 //! The edge: the socket, its thread, and the mailbox through which the rest of the process talks to
 //! it. Knows nothing of HTTP; decides nothing about media, that is `forward`.
 
-use std::net::SocketAddr;
+mod dtls;
+mod outbox;
+mod peer;
+mod shard;
+mod srtp;
+mod stun;
+mod subscriber;
+
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 
+use mio::net::UdpSocket;
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::oneshot;
 
 use crate::api::{
@@ -13,6 +23,8 @@ use crate::api::{
 };
 use crate::limits;
 use crate::sdp::{Fragment, Offer};
+use dtls::Identity;
+use shard::Shard;
 
 /// What may be asked of the media thread.
 #[derive(Debug)]
@@ -65,15 +77,63 @@ impl Mailbox {
 /// Opens the socket and starts its thread.
 pub(crate) fn start(
     config: MediaConfig,
-    _directory: Arc<Directory>,
+    directory: Arc<Directory>,
 ) -> Result<(Mailbox, SocketAddr), MediaError> {
-    let socket = mio::net::UdpSocket::bind(config.udp_bind).map_err(|source| MediaError::Bind {
+    let socket = bind(config.udp_bind).map_err(|source| MediaError::Bind {
         address: config.udp_bind,
         source,
     })?;
     let local = socket.local_addr().map_err(MediaError::Thread)?;
+    let identity = Identity::generate()?;
     let poll = mio::Poll::new().map_err(MediaError::Thread)?;
-    let waker = mio::Waker::new(poll.registry(), mio::Token(0)).map_err(MediaError::Thread)?;
-    let (commands, _inbox) = sync_channel(limits::MAILBOX);
+    let waker = mio::Waker::new(poll.registry(), shard::MAIL).map_err(MediaError::Thread)?;
+    let (commands, inbox) = sync_channel(limits::MAILBOX);
+    let candidates = candidates(&config.public_ips, local);
+    let mut shard = Shard::new(poll, socket, inbox, directory, identity, candidates)
+        .map_err(MediaError::Thread)?;
+    std::thread::Builder::new()
+        .name("media".to_owned())
+        .spawn(move || shard.run())
+        .map_err(MediaError::Thread)?;
     Ok((Mailbox { commands, waker }, local))
+}
+
+fn bind(address: SocketAddr) -> std::io::Result<UdpSocket> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::DGRAM,
+        Some(Protocol::UDP),
+    )?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    // The kernel grants less if its limits say so; that is no reason not to start.
+    let _ = socket.set_recv_buffer_size(limits::SOCKET_BUFFER_BYTES);
+    let _ = socket.set_send_buffer_size(limits::SOCKET_BUFFER_BYTES);
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(UdpSocket::from_std(socket.into()))
+}
+
+/// The addresses for the answers: as configured, or what a machine on its own can be reached by.
+fn candidates(public_ips: &[IpAddr], local: SocketAddr) -> Vec<SocketAddr> {
+    let ips = match public_ips {
+        [] if local.ip().is_unspecified() => {
+            let loopback = IpAddr::from([127, 0, 0, 1]);
+            default_route().into_iter().chain([loopback]).collect()
+        }
+        [] => vec![local.ip()],
+        configured => configured.to_vec(),
+    };
+    ips.into_iter()
+        .map(|ip| SocketAddr::new(ip, local.port()))
+        .collect()
+}
+
+/// The address this machine uses towards the world. Connecting a UDP socket sends nothing.
+fn default_route() -> Option<IpAddr> {
+    let probe = std::net::UdpSocket::bind(("0.0.0.0", 0)).ok()?;
+    probe.connect(("192.0.2.1", 9)).ok()?;
+    let ip = probe.local_addr().ok()?.ip();
+    (!ip.is_loopback() && !ip.is_unspecified()).then_some(ip)
 }

@@ -1,23 +1,13 @@
-//! Reading offers and fragments, writing answers. Knows nothing of sockets or sessions.
+//! Reading offers and trickle fragments, writing answers. Knows nothing of sockets or sessions.
 
-use crate::api::{Refused, SessionKind};
+mod answer;
+mod codec;
+mod fragment;
+mod offer;
+mod section;
 
-/// What an offer asks for.
-#[derive(Debug)]
-pub(crate) struct Offer {}
-
-impl Offer {
-    pub(crate) fn read(_text: &str, _kind: SessionKind) -> Result<Self, Refused> {
-        Err(Refused::Overloaded)
-    }
-}
-
-/// A trickle-ICE fragment.
-#[derive(Debug)]
-pub(crate) struct Fragment {}
-
-impl Fragment {
-    pub(crate) fn read(_text: &str) -> Result<Self, Refused> {
-        Err(Refused::Overloaded)
-    }
-}
+pub(crate) use answer::{CNAME, Credentials, Local, SendTrack, write_answer, write_fragment};
+pub(crate) use codec::Codec;
+pub(crate) use fragment::Fragment;
+pub(crate) use offer::{Fingerprint, Offer};
+pub(crate) use section::{MediaKind, OfferedCodec, Section};

@@ -91,6 +91,8 @@ pub(crate) const MISSING: usize = 256;
 pub(crate) const NACK_TRIES: u8 = 8;
 /// A packet missing for longer than this is useless to viewers.
 pub(crate) const NACK_AGE: Duration = Duration::from_millis(1_000);
+/// Where a browser's bandwidth estimate begins; it falls at once if the uplink has less.
+pub(crate) const START_KBPS: u32 = 1_500;
 /// How often transport-wide feedback is sent to the publisher.
 pub(crate) const TWCC_INTERVAL: Duration = Duration::from_millis(50);
 /// Arrivals noted between two transport-wide feedbacks; more is reported early.

@@ -76,7 +76,7 @@ impl Mailbox {
 
 /// Opens the socket and starts its thread.
 pub(crate) fn start(
-    config: MediaConfig,
+    config: &MediaConfig,
     directory: Arc<Directory>,
 ) -> Result<(Mailbox, SocketAddr), MediaError> {
     let socket = bind(config.udp_bind).map_err(|source| MediaError::Bind {

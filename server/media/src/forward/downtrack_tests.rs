@@ -37,7 +37,7 @@ fn ring(packets: impl IntoIterator<Item = (u64, u64, bool)>) -> Ring {
 fn drain(track: &mut Downtrack, ring: &Ring, budget: usize) -> Vec<(u64, u64)> {
     let mut sent = Vec::new();
     track.catch_up(ring, budget, |packet, out| {
-        sent.push((packet.sequence, out))
+        sent.push((packet.sequence, out));
     });
     sent
 }

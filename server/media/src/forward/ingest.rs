@@ -53,6 +53,7 @@ pub(crate) struct Source {
     receiver: Receiver,
     begun: Instant,
     newest: Instant,
+    /// Without retransmissions: browsers fill spare bandwidth with those of the lowest layer.
     bytes: u64,
     frames: u64,
     bitrate_bps: u64,
@@ -78,6 +79,8 @@ pub(crate) struct Ingest {
     reported: Instant,
     round_trip: Option<Duration>,
     received: Received,
+    bitrate_bps: u64,
+    measured: u64,
 }
 
 impl Ingest {
@@ -92,6 +95,8 @@ impl Ingest {
             reported: now,
             round_trip: None,
             received: Received::default(),
+            bitrate_bps: 0,
+            measured: 0,
         }
     }
 
@@ -115,7 +120,7 @@ impl Ingest {
     }
 
     pub(crate) fn bitrate_bps(&self) -> u64 {
-        self.sources.iter().map(|source| source.bitrate_bps).sum()
+        self.bitrate_bps
     }
 
     pub(crate) fn frames_per_second(&self) -> u32 {
@@ -183,7 +188,6 @@ impl Ingest {
                     .filter(|_| range.len() > 2)?;
                 let number = u16::from_be_bytes([original[0], original[1]]);
                 let source = &mut self.sources[index];
-                source.bytes += packet.len() as u64;
                 let sequence = near(source.sequences.highest()?, number);
                 source.missing.arrived(sequence, now.instant);
                 (index, sequence, range.start + 2..range.end)
@@ -278,9 +282,11 @@ impl Ingest {
 
     /// Turns counts into rates; call it once per second.
     pub(crate) fn measure(&mut self, elapsed: Duration) {
+        let seconds = elapsed.as_secs_f64().max(0.001);
+        self.bitrate_bps = ((self.received.bytes - self.measured) as f64 * 8.0 / seconds) as u64;
+        self.measured = self.received.bytes;
         for source in &mut self.sources {
             let (bytes, frames) = source.measured;
-            let seconds = elapsed.as_secs_f64().max(0.001);
             source.bitrate_bps = ((source.bytes - bytes) as f64 * 8.0 / seconds) as u64;
             source.frames_per_second = ((source.frames - frames) as f64 / seconds).round() as u32;
             source.measured = (source.bytes, source.frames);

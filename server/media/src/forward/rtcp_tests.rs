@@ -9,7 +9,7 @@ use rtc_rtcp::receiver_report::ReceiverReport;
 use rtc_rtcp::reception_report::ReceptionReport;
 use rtc_rtcp::sender_report::SenderReport as TheirSenderReport;
 use rtc_rtcp::transport_feedbacks::transport_layer_nack::{
-    TransportLayerNack, nack_pairs_from_sequence_numbers,
+    NackPair, TransportLayerNack, nack_pairs_from_sequence_numbers,
 };
 use rtc_shared::marshal::Marshal;
 
@@ -106,11 +106,7 @@ fn what_is_written_others_read() {
         .as_any()
         .downcast_ref::<TransportLayerNack>()
         .expect("then a NACK");
-    let asked: Vec<u16> = nack
-        .nacks
-        .iter()
-        .flat_map(|pair| pair.packet_list())
-        .collect();
+    let asked: Vec<u16> = nack.nacks.iter().flat_map(NackPair::packet_list).collect();
     assert_eq!(asked, [10, 11, 26, 27, 65_535]);
     assert!(
         packets[2]

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::offer::Offer;
 use super::section::{ExtensionIds, MediaKind, OfferedCodec, Section};
 use crate::api::SessionKind;
+use crate::limits;
 
 /// One generation of this side's ICE credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -165,6 +166,7 @@ fn write_section(
         write_codec(
             sdp,
             codec,
+            publisher,
             publisher && section.extensions.transport_cc.is_some(),
         )?;
     }
@@ -175,7 +177,12 @@ fn write_section(
     }
 }
 
-fn write_codec(sdp: &mut String, codec: &OfferedCodec, transport_cc: bool) -> fmt::Result {
+fn write_codec(
+    sdp: &mut String,
+    codec: &OfferedCodec,
+    publisher: bool,
+    transport_cc: bool,
+) -> fmt::Result {
     let pt = codec.payload_type;
     write!(sdp, "a=rtpmap:{pt} {}\r\n", codec.rtpmap)?;
     let feedback = [
@@ -187,8 +194,16 @@ fn write_codec(sdp: &mut String, codec: &OfferedCodec, transport_cc: bool) -> fm
     for (_, name) in feedback.iter().filter(|(offered, _)| *offered) {
         write!(sdp, "a=rtcp-fb:{pt} {name}\r\n")?;
     }
-    if !codec.fmtp.is_empty() {
-        write!(sdp, "a=fmtp:{pt} {}\r\n", codec.fmtp)?;
+    // Chromium otherwise begins with 300 kbit/s and shows a thumbnail for its first ten seconds.
+    let start = (publisher && codec.codec.is_video())
+        .then(|| format!("x-google-start-bitrate={}", limits::START_KBPS));
+    let parameters: Vec<&str> = [Some(codec.fmtp.as_str()), start.as_deref()]
+        .into_iter()
+        .flatten()
+        .filter(|p| !p.is_empty())
+        .collect();
+    if !parameters.is_empty() {
+        write!(sdp, "a=fmtp:{pt} {}\r\n", parameters.join(";"))?;
     }
     if let Some(rtx) = codec.rtx {
         write!(sdp, "a=rtpmap:{rtx} rtx/90000\r\na=fmtp:{rtx} apt={pt}\r\n")?;

@@ -4,7 +4,7 @@
 use super::Shard;
 use super::room::Room;
 use crate::forward::Now;
-use crate::forward::layers::choose;
+use crate::forward::layers::{LayerView, choose};
 use crate::forward::receive::round_trip;
 use crate::forward::rtcp::{self, Statement};
 use crate::forward::{broadcast::SourceId, clock};
@@ -59,11 +59,12 @@ impl Shard {
         };
         let broadcast = peer.broadcast;
         if let Some(room) = self.rooms.get_mut(&broadcast) {
-            let mut shard = Lane {
+            let layers = room.layers(now.instant);
+            let mut lane = Lane {
                 peers: &mut self.peers,
                 outbox: &mut self.outbox,
             };
-            shard.steer(room, key, now);
+            lane.steer(room, key, &layers, now);
         }
     }
 
@@ -71,13 +72,14 @@ impl Shard {
     pub(super) fn steer_all(&mut self, now: Now) {
         for room in self.rooms.values_mut() {
             room.figures.backlog = 0;
+            let layers = room.layers(now.instant);
             for at in 0..room.subscribers.len() {
                 let key = room.subscribers[at];
                 let mut lane = Lane {
                     peers: &mut self.peers,
                     outbox: &mut self.outbox,
                 };
-                lane.steer(room, key, now);
+                lane.steer(room, key, &layers, now);
                 if self.outbox.is_large() {
                     self.outbox.flush(&self.socket);
                 }
@@ -125,7 +127,7 @@ struct Lane<'a> {
 }
 
 impl Lane<'_> {
-    fn steer(&mut self, room: &mut Room, key: usize, now: Now) {
+    fn steer(&mut self, room: &mut Room, key: usize, layers: &[LayerView], now: Now) {
         let Some(active) = &mut room.active else {
             return;
         };
@@ -135,8 +137,7 @@ impl Lane<'_> {
         let Some(out) = subscriber.out_mut(MediaKind::Video) else {
             return;
         };
-        let layers = active.ingest.layers(now.instant);
-        if let Some(layer) = choose(&layers, out.track.source()) {
+        if let Some(layer) = choose(layers, out.track.source()) {
             out.track.want(layer, now.instant);
         }
         if let Some(awaited) = out.track.awaited()

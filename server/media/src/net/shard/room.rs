@@ -9,6 +9,7 @@ use crate::api::{
 };
 use crate::forward::broadcast::{Lips, SourceId, Timelines};
 use crate::forward::ingest::{Ingest, Received};
+use crate::forward::layers::LayerView;
 use crate::forward::packet::MediaPacket;
 use crate::limits;
 use crate::sdp::MediaKind;
@@ -92,6 +93,14 @@ impl Room {
             self.figures.past_lost += active.ingest.lost();
             self.empty_since = now;
         }
+    }
+
+    /// The layers of the present publisher.
+    pub(super) fn layers(&self, now: Instant) -> Vec<LayerView> {
+        self.active
+            .as_ref()
+            .map(|active| active.ingest.layers(now))
+            .unwrap_or_default()
     }
 
     /// Tells followers where the broadcast stands.

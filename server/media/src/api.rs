@@ -111,7 +111,7 @@ impl Media {
     /// The socket could not be bound, or the process has no entropy or cannot start a thread.
     pub fn start(config: MediaConfig) -> Result<Self, MediaError> {
         let directory = Arc::new(Directory::new(config.sessions_max));
-        let (mailbox, local_addr) = crate::net::start(&config, directory.clone())?;
+        let (mailbox, local_addr) = crate::net::start(config, directory.clone())?;
         Ok(Self {
             inner: Arc::new(Inner {
                 mailbox,

@@ -76,7 +76,7 @@ impl Mailbox {
 
 /// Opens the socket and starts its thread.
 pub(crate) fn start(
-    config: &MediaConfig,
+    config: MediaConfig,
     directory: Arc<Directory>,
 ) -> Result<(Mailbox, SocketAddr), MediaError> {
     let socket = bind(config.udp_bind).map_err(|source| MediaError::Bind {
@@ -88,7 +88,7 @@ pub(crate) fn start(
     let poll = mio::Poll::new().map_err(MediaError::Thread)?;
     let waker = mio::Waker::new(poll.registry(), shard::MAIL).map_err(MediaError::Thread)?;
     let (commands, inbox) = sync_channel(limits::MAILBOX);
-    let candidates = candidates(&config.public_ips, local);
+    let candidates = candidates(config.public_ips, local);
     let mut shard = Shard::new(poll, socket, inbox, directory, identity, candidates)
         .map_err(MediaError::Thread)?;
     std::thread::Builder::new()
@@ -116,14 +116,14 @@ fn bind(address: SocketAddr) -> std::io::Result<UdpSocket> {
 }
 
 /// The addresses for the answers: as configured, or what a machine on its own can be reached by.
-fn candidates(public_ips: &[IpAddr], local: SocketAddr) -> Vec<SocketAddr> {
-    let ips = match public_ips {
-        [] if local.ip().is_unspecified() => {
-            let loopback = IpAddr::from([127, 0, 0, 1]);
-            default_route().into_iter().chain([loopback]).collect()
-        }
-        [] => vec![local.ip()],
-        configured => configured.to_vec(),
+fn candidates(configured: Vec<IpAddr>, local: SocketAddr) -> Vec<SocketAddr> {
+    let ips = match local.ip() {
+        _ if !configured.is_empty() => configured,
+        ip if !ip.is_unspecified() => vec![ip],
+        _ => default_route()
+            .into_iter()
+            .chain([IpAddr::from([127, 0, 0, 1])])
+            .collect(),
     };
     ips.into_iter()
         .map(|ip| SocketAddr::new(ip, local.port()))

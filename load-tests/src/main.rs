@@ -36,8 +36,8 @@ struct Cli {
 enum Command {
     /// Many buyers reserve one listing of few units at the same moment, through real sockets.
     ///
-    /// Figures: granted, oversold (units granted beyond the stock, by the answers or by the server's
-    /// own books), unanswered, answered_p50_ms, answered_p99_ms.
+    /// Figures: granted, oversold (units granted beyond the stock, by the answers or by the
+    /// server's own books), unanswered, answered_p50_ms, answered_p99_ms.
     Reserve(reserve::Options),
 }
 

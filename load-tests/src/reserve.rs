@@ -28,7 +28,11 @@ pub(crate) struct Options {
     #[command(flatten)]
     pub(crate) common: Common,
     /// Buyers, each with a socket of its own.
-    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(
+        long,
+        default_value_t = 10_000,
+        value_parser = clap::value_parser!(u32).range(1..=100_000),
+    )]
     buyers: u32,
     /// Units on sale.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]

@@ -1,5 +1,5 @@
-//! The server under load: a running one by URL, or one of our own from the `vetrina` binary, started
-//! on free ports in a temporary folder and ended with the command.
+//! The server under load: a running one by URL, or one of our own from the `vetrina` binary,
+//! started on free ports in a temporary folder and ended with the command.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;

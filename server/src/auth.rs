@@ -208,8 +208,8 @@ impl Tokens {
     /// Who the token says this is.
     ///
     /// # Errors
-    /// [`RefusalCode::Unauthenticated`] when the token is not ours, not for this server, altered, not
-    /// valid yet or expired. The message never quotes it.
+    /// [`RefusalCode::Unauthenticated`] when the token is not ours, not for this server, altered,
+    /// not valid yet or expired. The message never quotes it.
     pub fn verify(&self, token: &str, now: UnixMs) -> Result<Principal, Refused> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(not_ours());

@@ -190,7 +190,8 @@ pub enum OrderInput {
 /// What must be done because of an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OrderOutput {
-    /// In the same transaction: count the units as paid ([`crate::checkout::ClaimBook::mark_paid`]).
+    /// In the same transaction: count the units as paid
+    /// ([`crate::checkout::ClaimBook::mark_paid`]).
     MarkPaid,
     /// In the same transaction: give the units back.
     ReleaseUnits {
@@ -200,7 +201,8 @@ pub enum OrderOutput {
     /// Ask the provider to cancel; its answer is `ProviderCanceled` or `ProviderSucceeded`.
     CancelIntent,
     /// Reserve the units in the hot store ([`crate::hot::HotCommand::ReserveForOrder`]: nobody in a
-    /// queue is overtaken, no reservation is undercut), then [`crate::checkout::ClaimBook::take`] them; answer with
+    /// queue is overtaken, no reservation is undercut), then [`crate::checkout::ClaimBook::take`]
+    /// them; answer with
     /// `Reclaimed` or, when either refuses, `ReclaimRefused`.
     Reclaim,
     /// Ask the provider for a refund of the whole order.

@@ -50,7 +50,7 @@ impl FromStr for Origin {
                 .to_owned()
         };
         let text = text.strip_suffix('/').unwrap_or(text);
-        let uri: axum::http::Uri = text.parse().map_err(|_| wrong())?;
+        let uri: http::Uri = text.parse().map_err(|_| wrong())?;
         let scheme = uri.scheme_str().ok_or_else(wrong)?;
         let authority = uri.authority().ok_or_else(wrong)?;
         let bare = uri.path() == "/" && uri.query().is_none() && !text.contains(['#', '@']);

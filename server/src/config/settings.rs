@@ -69,8 +69,8 @@ pub static SETTINGS: &[Setting] = &[
         "listen",
         "ADDRESS:PORT",
         "127.0.0.1:8080",
-        "Where pages, REST, channel, WHIP and WHEP are served (TCP). Use 0.0.0.0:8080 to be reached \
-         from other machines; port 0 takes any free port.",
+        "Where pages, REST, channel, WHIP and WHEP are served (TCP). Use 0.0.0.0:8080 to be \
+         reached from other machines; port 0 takes any free port.",
     ),
     setting(
         "public-url",
@@ -83,7 +83,8 @@ pub static SETTINGS: &[Setting] = &[
         "ops-listen",
         "ADDRESS:PORT",
         "127.0.0.1:9464",
-        "Where the ops page, /metrics and /health are served (TCP). Keep it off the public network.",
+        "Where the ops page, /metrics and /health are served (TCP). Keep it off the public \
+         network.",
     ),
     in_demo(
         ".vetrina/demo",
@@ -91,8 +92,8 @@ pub static SETTINGS: &[Setting] = &[
             "data-dir",
             "FOLDER",
             "vetrina-data",
-            "Where the ledger (SQLite) and the pictures live. Made if it does not exist. Losing it is \
-             losing every order: back it up.",
+            "Where the ledger (SQLite) and the pictures live. Made if it does not exist. Losing it \
+             is losing every order: back it up.",
         ),
     ),
     setting(
@@ -123,13 +124,13 @@ pub static SETTINGS: &[Setting] = &[
         "ADDRESS,...",
         "",
         "The addresses that browsers send video to, written into every SDP answer, best first. \
-         Needed behind NAT or in a container. Default: the bound address, or loopback and the address \
-         of the default route.",
+         Needed behind NAT or in a container. Default: the bound address, or loopback and the \
+         address of the default route.",
     ),
     secret(
         "token-secret",
-        "Signs tokens (HS256), at least 32 bytes: `openssl rand -base64 48` makes one. Whoever has it \
-         can be anybody. serve does not start without it.",
+        "Signs tokens (HS256), at least 32 bytes: `openssl rand -base64 48` makes one. Whoever has \
+         it can be anybody. serve does not start without it.",
     ),
     secret(
         "token-secret-previous",
@@ -139,8 +140,8 @@ pub static SETTINGS: &[Setting] = &[
         "token-issuer",
         "NAME",
         "vetrina",
-        "Issuer and audience of tokens. Servers that share a secret and this name take each other's \
-         tokens.",
+        "Issuer and audience of tokens. Servers that share a secret and this name take each \
+         other's tokens.",
     ),
     in_demo(
         "sandbox",
@@ -148,8 +149,8 @@ pub static SETTINGS: &[Setting] = &[
             "payment",
             "PROVIDER",
             "none",
-            "Who takes the money: none (nobody can check out) or sandbox (a pretend provider with its \
-             own page; no real money).",
+            "Who takes the money: none (nobody can check out) or sandbox (a pretend provider with \
+             its own page; no real money).",
         ),
     ),
     setting(
@@ -173,8 +174,8 @@ pub static SETTINGS: &[Setting] = &[
         "allowed-origins",
         "URL,...",
         "",
-        "Further origins, such as https://shop.example.org, whose pages may open the channel and read \
-         REST answers.",
+        "Further origins, such as https://shop.example.org, whose pages may open the channel and \
+         read REST answers.",
     ),
     setting(
         "trusted-proxies",
@@ -192,7 +193,8 @@ pub static SETTINGS: &[Setting] = &[
         "sessions-per-address",
         "COUNT",
         "500",
-        "Most channel sessions from one address at a time. Offices and phone networks share addresses.",
+        "Most channel sessions from one address at a time. Offices and phone networks share \
+         addresses.",
     ),
     setting(
         "media-sessions-max",

@@ -1,6 +1,6 @@
-//! Pictures: bytes under an id, written once, never changed. [`FolderBlobs`] keeps them in a folder;
-//! an S3-compatible store can stand behind the same trait. It refuses to know what is drawn on them
-//! and who may see them; content type and owner are rows of the ledger.
+//! Pictures: bytes under an id, written once, never changed. [`FolderBlobs`] keeps them in a
+//! folder; an S3-compatible store can stand behind the same trait. It refuses to know what is drawn
+//! on them and who may see them; content type and owner are rows of the ledger.
 
 use std::path::{Path, PathBuf};
 

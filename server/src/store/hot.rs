@@ -141,8 +141,8 @@ pub const NOTICES_BEHIND_MAX: usize = 4_096;
 /// ledger does not know, and with `Unavailable` when the ledger or the store does not answer.
 #[async_trait]
 pub trait HotStore: Send + Sync {
-    /// Loads the show unless it is loaded: stock, reservations and queues from the ledger's rows and
-    /// the journal, the log's end from the archive, under a new epoch. Where the log and the
+    /// Loads the show unless it is loaded: stock, reservations and queues from the ledger's rows
+    /// and the journal, the log's end from the archive, under a new epoch. Where the log and the
     /// ledger disagree (a crash between them) the ledger's word is appended as events. Idempotent;
     /// all other methods do it on first use.
     async fn open(&self, show: ShowId) -> Result<Position, StoreError>;

@@ -3,7 +3,7 @@ import type { OpsFigures, OpsSample } from '@vetrina/client';
 
 /** An hour of one sample a second. */
 const SAMPLES_MAX = 3_600;
-/** A feed that catches up brings 900 samples at once: what is shown changes once for all of them. */
+/** A feed that catches up brings 900 samples at once: what is shown changes once for them all. */
 const SETTLE_MS = 50;
 /** A pause this long is drawn as a gap, not as a line across it. */
 const GAP_MS = 5_000;

@@ -102,7 +102,9 @@ export async function look(peer: RTCPeerConnection): Promise<Look | undefined> {
   const remote = all.find(
     (entry) => entry['type'] === 'remote-inbound-rtp' && entry['localId'] === video['id'],
   );
-  const pair = all.find((entry) => entry['type'] === 'candidate-pair' && entry['nominated'] === true);
+  const pair = all.find(
+    (entry) => entry['type'] === 'candidate-pair' && entry['nominated'] === true,
+  );
   const codec = entries.get(String(video['codecId']));
   const roundTrip = number(remote?.['roundTripTime']) ?? number(pair?.['currentRoundTripTime']);
   const mime = codec?.['mimeType'];

@@ -23,7 +23,9 @@ export function minorDigits(currency: string): number {
 export function decimal(money: Money): string {
   const digits = minorDigits(money.currency);
   const sign = money.amount_minor < 0 ? '-' : '';
-  const text = Math.abs(money.amount_minor).toString().padStart(digits + 1, '0');
+  const text = Math.abs(money.amount_minor)
+    .toString()
+    .padStart(digits + 1, '0');
   if (digits === 0) return sign + text;
   return `${sign}${text.slice(0, -digits)}.${text.slice(-digits)}`;
 }
@@ -40,7 +42,9 @@ export function formatNumber(count: number, tag: string): string {
 
 /** A count where there is little room: 1234 is "1.2K". */
 export function formatCompact(count: number, tag: string): string {
-  return new Intl.NumberFormat(tag, { notation: 'compact', maximumFractionDigits: 1 }).format(count);
+  return new Intl.NumberFormat(tag, { notation: 'compact', maximumFractionDigits: 1 }).format(
+    count,
+  );
 }
 
 /** Time left as m:ss, rounded up so that it shows 0:00 only when nothing is left. */

@@ -1,4 +1,5 @@
-// Light, dark, or as the device says. The choice is an attribute on <html>; tokens.css does the rest.
+// Light, dark, or as the device says. The choice is an attribute on <html>; tokens.css does the
+// rest.
 export type Theme = 'system' | 'light' | 'dark';
 export const THEMES: readonly Theme[] = ['system', 'light', 'dark'];
 

@@ -87,7 +87,9 @@ export const en = {
     no_code: 'This page opens by a one-use link',
     refused: 'This link does not work any more',
     unreachable: 'The server does not answer',
-    help: 'Ask the server for a new link: it prints one when it starts. A link works once and for 60 seconds.',
+    help:
+      'Ask the server for a new link: it prints one when it starts. ' +
+      'A link works once and for 60 seconds.',
     helpUnreachable: 'Check that it is running and that this device reaches it.',
   },
 };

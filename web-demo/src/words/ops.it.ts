@@ -87,7 +87,8 @@ export const it: OpsWords = {
     no_code: 'Questa pagina si apre con un link monouso',
     refused: 'Questo link non vale più',
     unreachable: 'Il server non risponde',
-    help: 'Chiedi al server un nuovo link: lo stampa all’avvio. Vale una volta sola e per 60 secondi.',
+    help:
+      'Chiedi al server un nuovo link: lo stampa all’avvio. Vale una volta sola e per 60 secondi.',
     helpUnreachable: 'Controlla che sia acceso e raggiungibile da questo dispositivo.',
   },
 };

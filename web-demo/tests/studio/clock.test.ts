@@ -1,6 +1,15 @@
 // The clock in the picture: what was drawn is read back, and what was not drawn never is.
 import { describe, expect, test } from 'vitest';
-import { CELL, COLUMNS, LEFT, ROWS, TOP, decode, encode, read } from '../../src/studio/picture/clock';
+import {
+  CELL,
+  COLUMNS,
+  LEFT,
+  ROWS,
+  TOP,
+  decode,
+  encode,
+  read,
+} from '../../src/studio/picture/clock';
 
 const MOMENT = 1_795_330_812_347;
 
@@ -17,7 +26,8 @@ function picture(unixMs: number, width: number): Uint8ClampedArray {
     const y0 = Math.round((TOP + Math.floor(cell / COLUMNS) * CELL) * width);
     const size = Math.round(CELL * width);
     for (let y = y0; y < y0 + size; y += 1) {
-      for (let x = x0; x < x0 + size; x += 1) pixels.fill(white ? 235 : 16, (y * width + x) * 4, (y * width + x) * 4 + 4);
+      for (let x = x0; x < x0 + size; x += 1)
+        pixels.fill(white ? 235 : 16, (y * width + x) * 4, (y * width + x) * 4 + 4);
     }
   });
   return pixels;

@@ -85,11 +85,7 @@ pub(crate) fn in_their_folders(files: &[File]) -> Vec<String> {
 }
 
 /// Words that stand for something which has another name here, and what that is.
-const WORDS: &[(&str, &str)] = &[
-    ("cart", "bag or reservation"),
-    ("basket", "bag"),
-    ("hold", "reservation"),
-];
+const WORDS: &[(&str, &str)] = &[("cart", "bag or reservation"), ("basket", "bag")];
 
 /// File names that say nothing.
 const EMPTY_NAMES: &[&str] = &["util", "utils", "helper", "helpers", "manager", "misc"];

@@ -95,8 +95,8 @@ const BAD: &[(&str, &str, &str, &str)] = &[
     (
         "one word",
         "server/src/shop.rs",
-        "fn extend_hold() {}",
-        "reservation",
+        "fn fill_basket() {}",
+        "bag",
     ),
     ("one word", "web-demo/watch/utils.ts", "", "concept"),
     (

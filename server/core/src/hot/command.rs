@@ -234,8 +234,8 @@ pub enum HotAnswer {
         /// This command had been carried out before; nothing was done now.
         repeated: bool,
     },
-    /// `BeginCheckout`, `ReserveForOrder`, `EndCheckout`: the bag as it is now, in the order asked. `EndCheckout`
-    /// leaves out what is unknown.
+    /// `BeginCheckout`, `ReserveForOrder`, `EndCheckout`: the bag as it is now, in the order asked.
+    /// `EndCheckout` leaves out what is unknown.
     Bag(Vec<Reservation>),
     /// `JoinWaitlist`.
     Waiting {

@@ -24,7 +24,8 @@ CREATE TABLE IF NOT EXISTS intents(
   status TEXT NOT NULL, ending TEXT, due_ms INTEGER) STRICT;
 CREATE INDEX IF NOT EXISTS intents_due ON intents(due_ms) WHERE due_ms IS NOT NULL;
 CREATE TABLE IF NOT EXISTS charges(
-  seq INTEGER PRIMARY KEY, intent TEXT NOT NULL REFERENCES intents(id), amount_minor INTEGER NOT NULL,
+  seq INTEGER PRIMARY KEY, intent TEXT NOT NULL REFERENCES intents(id),
+  amount_minor INTEGER NOT NULL,
   refunded INTEGER NOT NULL DEFAULT 0, at_ms INTEGER NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS webhooks(
   seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, body TEXT NOT NULL, attempts INTEGER NOT NULL,
@@ -91,7 +92,8 @@ impl Book {
     /// Opens the intent of an order, or finds the one that is there.
     pub(super) async fn create(&self, new: &NewIntentBody) -> Result<IntentRow, sqlx::Error> {
         sqlx::query(
-            "INSERT INTO intents(id, order_id, amount_minor, currency, description, pay_by_ms, status)
+            "INSERT INTO
+               intents(id, order_id, amount_minor, currency, description, pay_by_ms, status)
              VALUES(?, ?, ?, ?, ?, ?, 'open') ON CONFLICT(order_id) DO NOTHING",
         )
         .bind(format!("pi_{}", uuid::Uuid::new_v4().simple()))

@@ -1,5 +1,5 @@
-//! Sends the sandbox's webhooks (Standard Webhooks signatures, retries with growing pauses) and ends
-//! the payments that are under way. One loop that sleeps until something is due.
+//! Sends the sandbox's webhooks (Standard Webhooks signatures, retries with growing pauses) and
+//! ends the payments that are under way. One loop that sleeps until something is due.
 
 use std::time::Duration;
 

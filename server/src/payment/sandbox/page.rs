@@ -169,7 +169,8 @@ fn form(words: &Words) -> String {
 fn verify_form(words: &Words) -> String {
     format!(
         "<form method=\"post\"><label for=\"code\">{} <strong>{BANK_CODE}</strong></label>\
-         <input id=\"code\" name=\"code\" inputmode=\"numeric\" autocomplete=\"off\" maxlength=\"6\" required>\
+         <input id=\"code\" name=\"code\" inputmode=\"numeric\" autocomplete=\"off\" \
+         maxlength=\"6\" required>\
          <button class=\"main\" name=\"choice\" value=\"code\">{}</button></form>",
         words.code, words.confirm
     )

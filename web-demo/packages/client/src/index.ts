@@ -8,7 +8,8 @@
 //   if (!answer.ok) say(answer.refusal.code);
 //
 // `whep` plays the video, `whip` publishes it, `FrameClock` runs things when a frame is on screen,
-// `Rest` is everything else. State is `Readable`: a value and `subscribe`, as Svelte stores have it.
+// `Rest` is everything else. State is `Readable`: a value and `subscribe`, as Svelte stores have
+// it.
 export * from './generated/wire.ts';
 export { backoffMs, newKey, type Runtime } from './clock.ts';
 export { Emitter, Observable, type Readable } from './observable.ts';

@@ -2,7 +2,16 @@
 import { describe, expect, it, vi } from 'vitest';
 import { CLOSE_CODES, type ServerMessage } from '../src/generated/wire.ts';
 import { UNSENT_MS_MAX } from '../src/channel/commands.ts';
-import { NO_MINE, order, reservation, resumed, Rig, settled, snapshot, welcome } from './harness.ts';
+import {
+  NO_MINE,
+  order,
+  reservation,
+  resumed,
+  Rig,
+  settled,
+  snapshot,
+  welcome,
+} from './harness.ts';
 
 const stock = (from: number, available: number, to = from): ServerMessage => ({
   type: 'Events',
@@ -295,7 +304,13 @@ describe('commands', () => {
       expect(new Set(sent.map((one) => JSON.stringify(one))).size).toBe(1);
       const [one] = sent;
       if (one?.type !== 'Reserve') throw new Error('not sent');
-      socket.says({ type: 'Refused', id: one.id, code: 'try_again', message: '', retry_after_ms: 100 });
+      socket.says({
+        type: 'Refused',
+        id: one.id,
+        code: 'try_again',
+        message: '',
+        retry_after_ms: 100,
+      });
       await rig.runtime.pass(200);
     }
     expect(await answer).toMatchObject({ ok: false, refusal: { code: 'try_again' } });

@@ -102,7 +102,11 @@ function drawFrame(context: CanvasRenderingContext2D, backdrop: HTMLCanvasElemen
   context.font = `700 88px ${FONT}`;
   context.fillText(digits, WIDTH / 2, HEIGHT * 0.415);
   context.font = `600 44px ${FONT}`;
-  context.fillText(`.${String(clock.getMilliseconds()).padStart(3, '0')}`, WIDTH / 2, HEIGHT * 0.47);
+  context.fillText(
+    `.${String(clock.getMilliseconds()).padStart(3, '0')}`,
+    WIDTH / 2,
+    HEIGHT * 0.47,
+  );
   drawHand(context, nowMs);
 }
 

@@ -25,7 +25,15 @@ import { Emitter, Observable, type Readable } from '../observable.ts';
 import type { TokenSource } from '../rest/tokens.ts';
 import { Codec, type Encoding } from './codec.ts';
 import { Commands, type Answer, type Command } from './commands.ts';
-import { foldDesk, foldEvent, foldPrivate, goneBetween, viewOf, type Gone, type View } from './fold.ts';
+import {
+  foldDesk,
+  foldEvent,
+  foldPrivate,
+  goneBetween,
+  viewOf,
+  type Gone,
+  type View,
+} from './fold.ts';
 import { ServerClock } from './server_clock.ts';
 
 /** Where the connection stands. */
@@ -184,7 +192,7 @@ export class Channel extends Emitter<ChannelEvents> {
     void this.#connect();
   }
 
-  /** Sends a command; sends it again with the same key if the connection breaks before the answer. */
+  /** Sends a command; again, with the same key, if the connection breaks before the answer. */
   command(command: Command): Promise<Answer> {
     if (this.#closed) {
       const refusal = { code: 'closed', message: '', advice: 'stop' } as const;
@@ -208,7 +216,10 @@ export class Channel extends Emitter<ChannelEvents> {
       return;
     }
     if (this.#closed || this.#socket) return;
-    const url = new URL(`/v1/shows/${encodeURIComponent(this.options.show)}/channel`, this.options.origin);
+    const url = new URL(
+      `/v1/shows/${encodeURIComponent(this.options.show)}/channel`,
+      this.options.origin,
+    );
     url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
     const connect = this.options.connect ?? openWebSocket;
     const socket = connect(url.href, this.#codec.subprotocol);

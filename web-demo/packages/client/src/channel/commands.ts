@@ -1,6 +1,12 @@
 // Commands on their way: each keeps its id and key until it is answered, so that after a broken
 // connection it is sent again as the same command and the server repeats its first answer.
-import { ADVICE, type Advice, type ClientMessage, type Done, type RefusalCode } from '../generated/wire.ts';
+import {
+  ADVICE,
+  type Advice,
+  type ClientMessage,
+  type Done,
+  type RefusalCode,
+} from '../generated/wire.ts';
 import { newKey, type Runtime } from '../clock.ts';
 
 /** Why a command was not carried out. `offline` and `closed` are said by this client itself:
@@ -15,8 +21,7 @@ export interface Refusal {
 
 /** What became of a command. A refusal is a value, never an exception. */
 export type Answer =
-  | { readonly ok: true; readonly done: Done }
-  | { readonly ok: false; readonly refusal: Refusal };
+  { readonly ok: true; readonly done: Done } | { readonly ok: false; readonly refusal: Refusal };
 
 type Keyed = Extract<ClientMessage, { key: string }>;
 type Body<M> = M extends unknown ? Omit<M, 'id' | 'key'> : never;

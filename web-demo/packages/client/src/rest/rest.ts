@@ -63,7 +63,10 @@ export class Rest {
   }
 
   /** Every item of a list, page by page. */
-  async *all<T>(path: string, query: Record<string, string | number | undefined> = {}): AsyncGenerator<T> {
+  async *all<T>(
+    path: string,
+    query: Record<string, string | number | undefined> = {},
+  ): AsyncGenerator<T> {
     let cursor: string | undefined;
     do {
       const page: Page<T> = await this.request('GET', path, { query: { ...query, cursor } });

@@ -102,8 +102,8 @@ export class FrameClock {
     return { mediaTime: unwrap(rtpTimestamp, near), exact: this.#exact };
   }
 
-  /** Runs `run` when the video reaches `mediaTime`; with none, or without video, as soon as what was
-   *  asked before has run. */
+  /** Runs `run` when the video reaches `mediaTime`; with none, or without video, as soon as what
+   *  was asked before has run. */
   when(mediaTime: MediaTime | undefined, run: () => void): void {
     if (mediaTime !== undefined) this.#known = mediaTime;
     this.#waiting.push({ mediaTime, since: this.#runtime.monotonic(), run });

@@ -126,7 +126,9 @@ export class Keeper {
       await this.#leave();
       if (!this.#running) return;
       this.#state.set({ state: 'waiting' });
-      return this.#retryIn(Math.min(WAIT_MS_MAX, wait ?? WAIT_MS) * (0.75 + this.#runtime.random() / 2));
+      return this.#retryIn(
+        Math.min(WAIT_MS_MAX, wait ?? WAIT_MS) * (0.75 + this.#runtime.random() / 2),
+      );
     }
     if ([400, 403, 404, 405, 406, 415, 422].includes(status)) return this.#fail(error.problem);
     return this.#again(wait); // 401 with a new token, 429 and 5xx later

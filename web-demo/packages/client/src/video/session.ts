@@ -31,13 +31,20 @@ export class HttpSession {
     const gathered = this.#gather(peer);
     await peer.setLocalDescription();
     const offer = peer.localDescription?.sdp ?? '';
-    const response = await this.#request(this.options.url, 'POST', {
-      'content-type': 'application/sdp',
-      accept: 'application/sdp',
-    }, offer);
+    const response = await this.#request(
+      this.options.url,
+      'POST',
+      {
+        'content-type': 'application/sdp',
+        accept: 'application/sdp',
+      },
+      offer,
+    );
     if (response.status !== 201) throw new ProblemError(await problemOf(response));
     const location = response.headers.get('location');
-    this.#location = location ? new URL(location, response.url || this.options.url).href : undefined;
+    this.#location = location
+      ? new URL(location, response.url || this.options.url).href
+      : undefined;
     this.#etag = response.headers.get('etag') ?? undefined;
     const sdp = await response.text();
     if (this.#over) return void this.close();

@@ -1,5 +1,5 @@
-//! Opens the payment of an order: asks the provider, writes its answer into the ledger. Whoever asks
-//! for the same order at the same time (the buyer's checkout, the worker) shares one call.
+//! Opens the payment of an order: asks the provider, writes its answer into the ledger. Whoever
+//! asks for the same order at the same time (the buyer's checkout, the worker) shares one call.
 
 use std::sync::Arc;
 

@@ -172,6 +172,10 @@ const GOOD: &[(&str, &str)] = &[
         "server/src/shop/late.rs",
         "//! Late.\nfn f() { my_redis::g(); let threshold = environment; }\n",
     ),
+    (
+        "server/media/src/forward/pli.rs",
+        "//! P.\n#[cfg(test)]\nmod tests {\n fn f() { Instant::now(); }\n}\n",
+    ),
     ("server/src/config.rs", "//! Options.\nuse std::env;\n"),
     (
         "server/src/a.rs",

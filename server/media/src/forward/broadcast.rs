@@ -49,8 +49,8 @@ impl Timelines {
     }
 }
 
-/// Maps the server's clock onto a publisher's NTP clock, fixed by its first sender report. Audio and
-/// video of a publisher share it, and with it the synchrony of lips.
+/// Maps the server's clock onto a publisher's NTP clock, fixed by its first sender report. Audio
+/// and video of a publisher share it, and with it the synchrony of lips.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Lips {
     /// Publisher's NTP time minus ours.

@@ -121,7 +121,8 @@ impl Downtrack {
         self.wanted = None;
     }
 
-    /// The number under which a packet that just arrived goes out; `None` if it does not go out now.
+    /// The number under which a packet that just arrived goes out; `None` if it does not go out
+    /// now.
     pub(crate) fn forward(&mut self, source: SourceId, packet: &MediaPacket) -> Option<u64> {
         let segment = *self
             .segments

@@ -183,7 +183,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_make_the_reader_fail(bytes in prop::collection::vec(any::<u8>(), 0..80), id: u8) {
+        fn no_bytes_make_the_reader_fail(
+            bytes in prop::collection::vec(any::<u8>(), 0..80),
+            id: u8,
+        ) {
             if let Some(header) = RtpHeader::read(&bytes) {
                 let _ = header.extension(&bytes, id);
                 prop_assert!(bytes.get(header.payload).is_some());

@@ -172,7 +172,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_packet_is_new_at_most_once(order in prop::collection::vec(1000_u64..1100, 1..400)) {
+        fn every_packet_is_new_at_most_once(
+            order in prop::collection::vec(1000_u64..1100, 1..400),
+        ) {
             let mut ring = Ring::new(64);
             let mut seen = std::collections::BTreeSet::new();
             for sequence in order {

@@ -166,7 +166,9 @@ proptest! {
     }
 
     #[test]
-    fn any_mangled_compound_is_survived(flips in prop::collection::vec((0_usize..60, any::<u8>()), 1..9)) {
+    fn any_mangled_compound_is_survived(
+        flips in prop::collection::vec((0_usize..60, any::<u8>()), 1..9),
+    ) {
         let mut compound = Compound::with_receptions(1, &[Reception::default()]);
         compound.nack(1, 5, &[1, 2, 3]);
         compound.reference_time(1, 99);

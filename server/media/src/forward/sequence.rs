@@ -93,7 +93,10 @@ mod tests {
         }
 
         #[test]
-        fn timestamps_follow_any_walk(start: u32, steps in prop::collection::vec(0_i64..900_000, 1..200)) {
+        fn timestamps_follow_any_walk(
+            start: u32,
+            steps in prop::collection::vec(0_i64..900_000, 1..200),
+        ) {
             let mut timestamps = Timestamps::default();
             let mut truth = timestamps.extend(start);
             for step in steps {

@@ -1,5 +1,5 @@
-//! Datagrams on their way out: collected in one buffer, those of one viewer next to each other, sent
-//! in one go. Segmented sends (one system call per viewer and burst) fit in here later.
+//! Datagrams on their way out: collected in one buffer, those of one viewer next to each other,
+//! sent in one go. Segmented sends (one system call per viewer and burst) fit in here later.
 
 use std::net::SocketAddr;
 use std::ops::Range;

@@ -1,4 +1,5 @@
-//! The codecs that are passed through, told apart as far as a decoder cares. Knows no payload types.
+//! The codecs that are passed through, told apart as far as a decoder cares. Knows no payload
+//! types.
 
 /// A codec with the parameters that decide whether a receiver can decode it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,5 +1,5 @@
-//! Datagrams: told apart by their first byte (RFC 7983), led to their peer by ICE user fragment or by
-//! an address that ICE has proven. Whatever has neither is dropped.
+//! Datagrams: told apart by their first byte (RFC 7983), led to their peer by ICE user fragment or
+//! by an address that ICE has proven. Whatever has neither is dropped.
 
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -11,6 +11,7 @@ pub mod config;
 pub mod ops;
 pub mod payment;
 pub mod refused;
+pub mod shop;
 pub mod store;
 
 pub use app::{Listeners, run};

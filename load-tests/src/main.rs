@@ -9,6 +9,8 @@
 )]
 
 mod buyer;
+mod crash;
+mod market;
 mod progress;
 mod report;
 mod reserve;
@@ -39,6 +41,12 @@ enum Command {
     /// Figures: granted, oversold (units granted beyond the stock, by the answers or by the
     /// server's own books), unanswered, answered_p50_ms, answered_p99_ms.
     Reserve(reserve::Options),
+    /// A sale during which the server is killed (SIGKILL) and started again, round after round.
+    ///
+    /// Figures: orders, paid, lost (acknowledged and not in the books), oversold, doubled (two orders
+    /// of one key, two charges of one order), orphan_charges (kept without a paid order),
+    /// recovery_p50_ms, recovery_p99_ms (kill to ready). Always starts its own server.
+    Crash(crash::Options),
 }
 
 /// What every command takes.
@@ -69,12 +77,28 @@ struct Common {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let Command::Reserve(options) = cli.command;
-    let common = options.common.clone();
-    let outcome = reserve::run(options).await;
+    let (name, common, outcome) = match Cli::parse().command {
+        Command::Reserve(options) => {
+            let common = options.common.clone();
+            (
+                "reserve",
+                common,
+                reserve::run(options)
+                    .await
+                    .map_err(|error| error.to_string()),
+            )
+        }
+        Command::Crash(options) => {
+            let common = options.common.clone();
+            (
+                "crash",
+                common,
+                crash::run(options).await.map_err(|error| error.to_string()),
+            )
+        }
+    };
     match outcome {
-        Ok(figures) => report::print("reserve", &figures, &common.requirements, common.json),
+        Ok(figures) => report::print(name, &figures, &common.requirements, common.json),
         Err(error) => {
             eprintln!("vetrina-load: {error}");
             ExitCode::from(2)

@@ -11,13 +11,12 @@ use tokio::sync::{Barrier, Semaphore};
 use tokio::task::JoinSet;
 use vetrina_protocol::client::ClientMessage;
 use vetrina_protocol::id::{ListingId, ShowId};
-use vetrina_protocol::money::{Currency, Money};
-use vetrina_protocol::rest::{NewListing, NewProduct, NewShow, NewSku, Product};
 use vetrina_protocol::server::ServerMessage;
-use vetrina_protocol::view::{Listing, Show, Stock};
+use vetrina_protocol::view::Stock;
 
 use crate::Common;
 use crate::buyer::{self, BuyerError, Session};
+use crate::market::{self, Stall};
 use crate::progress::Progress;
 use crate::report::{Figures, percentile};
 use crate::server::{Server, ServerError};
@@ -86,7 +85,15 @@ pub(crate) async fn run(options: Options) -> Result<Figures, Failed> {
 async fn reserve(options: Options) -> Result<Figures, Failed> {
     raise_open_files(options.buyers)?;
     let server = Arc::new(Server::of(&options.common).await?);
-    let (show, listing) = open_show(&server, options.units).await?;
+    let stall = Stall {
+        listings: 1,
+        units: options.units,
+        per_buyer: 1,
+        reservation_ttl_s: 600,
+        order_deadline_s: 600,
+    };
+    let (show, listings) = market::open(&server, &stall).await?;
+    let listing = listings.first().ok_or_else(|| missing("the listing"))?.id;
     let sessions = join_all(&server, show, options.buyers).await?;
     // An answer that has not come after this time will not: the rest of the time is for the end.
     let patience = Duration::from_secs((options.common.timeout_s / 2).max(1));
@@ -107,64 +114,6 @@ fn raise_open_files(buyers: u32) -> Result<(), Failed> {
         });
     }
     Ok(())
-}
-
-/// A show of our own with one listing, live.
-async fn open_show(server: &Server, units: u32) -> Result<(ShowId, ListingId), BuyerError> {
-    let price = Money::new(2_400, Currency::EUR);
-    let sku = NewSku {
-        code: format!("load-{}", uuid::Uuid::new_v4().simple()),
-        variant: None,
-        price,
-        inventory: units,
-    };
-    let product = NewProduct {
-        title: "Vase, under load".into(),
-        description: None,
-        picture: None,
-        skus: vec![sku],
-    };
-    let product: Product = server.make("/v1/products", &product).await?;
-    let show = NewShow {
-        title: "Load".into(),
-        currency: Currency::EUR,
-        starts_at_ms: None,
-        reservation_ttl_s: Some(600),
-        order_deadline_s: None,
-        poster: None,
-    };
-    let show: Show = server.make("/v1/shows", &show).await?;
-    let sku = product
-        .skus
-        .first()
-        .ok_or_else(|| missing("the sku of a new product"))?
-        .id;
-    let listing = NewListing {
-        sku,
-        price: None,
-        total: units,
-        per_buyer: Some(1),
-    };
-    let path = format!("/v1/shows/{}/listings", show.id);
-    let listing: Listing = server.make(&path, &listing).await?;
-    let (mut host, _) = Session::open(
-        server.address,
-        buyer::source_address(0),
-        show.id,
-        server.token(),
-    )
-    .await?;
-    host.send(&ClientMessage::StartShow {
-        id: 1,
-        key: "start".into(),
-    })
-    .await?;
-    match host.answer(1).await? {
-        ServerMessage::Ok(_) => Ok((show.id, listing.id)),
-        other => Err(BuyerError::Protocol(format!(
-            "the show does not start: {other:?}"
-        ))),
-    }
 }
 
 fn missing(what: &str) -> BuyerError {

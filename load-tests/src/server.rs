@@ -1,6 +1,7 @@
 //! The server under load: a running one by URL, or one of our own from the `vetrina` binary,
 //! started on free ports in a temporary folder and ended with the command.
 
+use std::ffi::OsString;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -13,7 +14,7 @@ use crate::Common;
 use crate::buyer::BuyerError;
 
 /// Signs the tokens of servers that we start; they listen on loopback and end with us.
-const SECRET: &str = "load-tests-only-secret-of-a-server-on-loopback";
+pub(crate) const SECRET: &str = "load-tests-only-secret-of-a-server-on-loopback";
 /// A server that is not ready after this time will not be.
 const READY_WITHIN: Duration = Duration::from_secs(30);
 /// Between two looks whether it is.
@@ -28,11 +29,16 @@ pub(crate) struct Server {
     http: reqwest::Client,
     token: String,
     /// Ends with this value.
-    _own: Option<Own>,
+    own: Option<Own>,
 }
 
+/// A server process of our own.
 struct Own {
+    binary: PathBuf,
     child: Child,
+    ops: SocketAddr,
+    arguments: Vec<OsString>,
+    /// Removed at the end.
     _folder: tempfile::TempDir,
 }
 
@@ -53,6 +59,8 @@ pub(crate) enum ServerError {
     Ended(std::process::ExitStatus),
     #[error("the server was not ready within {READY_WITHIN:?}")]
     NotReady,
+    #[error("this command needs a server of its own: leave --target out")]
+    NotOurs,
     #[error("vetrina token: {0}")]
     Token(String),
     #[error("--target {0}: {1}")]
@@ -65,10 +73,7 @@ pub(crate) enum ServerError {
 
 impl Server {
     pub(crate) async fn of(common: &Common) -> Result<Self, ServerError> {
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .build()
-            .map_err(|error| ServerError::Buyer(error.into()))?;
+        let http = client()?;
         match (&common.target, &common.token) {
             (Some(target), Some(token)) => {
                 let address = address_of(target).await?;
@@ -78,50 +83,61 @@ impl Server {
                     address,
                     http,
                     token: token.clone(),
-                    _own: None,
+                    own: None,
                 })
             }
-            _ => Self::start(http).await,
+            _ => Self::start(http, &[]).await,
         }
     }
 
-    async fn start(http: reqwest::Client) -> Result<Self, ServerError> {
+    /// One of our own with further arguments, for commands that need more than selling.
+    pub(crate) async fn own(arguments: &[String]) -> Result<Self, ServerError> {
+        Self::start(client()?, arguments).await
+    }
+
+    async fn start(http: reqwest::Client, further: &[String]) -> Result<Self, ServerError> {
         let binary = binary()?;
         let folder = tempfile::tempdir()?;
         let (address, ops) = (free_address()?, free_address()?);
-        let child = vetrina(&binary)
-            .arg("serve")
-            .args([
-                "--listen",
-                &address.to_string(),
-                "--ops-listen",
-                &ops.to_string(),
-            ])
-            .args([
-                "--udp-port",
-                "0",
-                "--udp-bind",
-                "127.0.0.1",
-                "--public-ip",
-                "127.0.0.1",
-            ])
-            .args(["--data-dir".as_ref(), folder.path().as_os_str()])
-            .args(["--log", "warn"])
-            .spawn()
-            .map_err(|error| ServerError::Start(binary.clone(), error))?;
+        let (listen, ops_listen) = (address.to_string(), ops.to_string());
+        let mut arguments: Vec<OsString> = ["serve", "--log", "warn"].map(OsString::from).into();
+        arguments.extend(["--listen", &listen, "--ops-listen", &ops_listen].map(OsString::from));
+        arguments.extend(["--udp-port", "0", "--udp-bind", "127.0.0.1"].map(OsString::from));
+        arguments.extend(["--public-ip", "127.0.0.1", "--data-dir"].map(OsString::from));
+        arguments.push(folder.path().into());
+        arguments.extend(further.iter().map(OsString::from));
+        let child = spawn(&binary, &arguments)?;
         let mut own = Own {
+            binary,
             child,
+            ops,
+            arguments,
             _folder: folder,
         };
-        ready(&mut own, &http, ops).await?;
-        let token = host_token(&binary)?;
+        own.ready(&http).await?;
+        let token = host_token(&own.binary)?;
         Ok(Self {
             base: format!("http://{address}"),
             address,
             http,
             token,
-            _own: Some(own),
+            own: Some(own),
         })
+    }
+
+    /// Kills our server with SIGKILL.
+    pub(crate) fn kill(&mut self) -> Result<(), ServerError> {
+        let own = self.own.as_mut().ok_or(ServerError::NotOurs)?;
+        own.child.kill()?;
+        own.child.wait()?;
+        Ok(())
+    }
+
+    /// Starts it again with the same ports and folder; back when it is ready.
+    pub(crate) async fn restart(&mut self) -> Result<(), ServerError> {
+        let own = self.own.as_mut().ok_or(ServerError::NotOurs)?;
+        own.child = spawn(&own.binary, &own.arguments)?;
+        own.ready(&self.http).await
     }
 
     /// The host's token.
@@ -143,6 +159,22 @@ impl Server {
             .json(body)
             .send()
             .await?;
+        let status = answer.status();
+        if !status.is_success() {
+            return Err(BuyerError::Answer(
+                status,
+                answer.text().await.unwrap_or_default(),
+            ));
+        }
+        Ok(answer.json().await?)
+    }
+}
+
+impl Server {
+    /// Reads something by REST, as the host.
+    pub(crate) async fn read<T: DeserializeOwned>(&self, path: &str) -> Result<T, BuyerError> {
+        let url = format!("{}{path}", self.base);
+        let answer = self.http.get(url).bearer_auth(&self.token).send().await?;
         let status = answer.status();
         if !status.is_success() {
             return Err(BuyerError::Answer(
@@ -207,21 +239,36 @@ fn host_token(binary: &PathBuf) -> Result<String, ServerError> {
 
 /// A port that was free a moment ago. Somebody may take it before the server does; then the server
 /// says so and the command fails, which is rare enough to be run again.
-fn free_address() -> Result<SocketAddr, std::io::Error> {
+pub(crate) fn free_address() -> Result<SocketAddr, std::io::Error> {
     TcpListener::bind("127.0.0.1:0")?.local_addr()
 }
 
-async fn ready(own: &mut Own, http: &reqwest::Client, ops: SocketAddr) -> Result<(), ServerError> {
-    let deadline = Instant::now() + READY_WITHIN;
-    while Instant::now() < deadline {
-        if let Some(status) = own.child.try_wait()? {
-            return Err(ServerError::Ended(status));
+impl Own {
+    async fn ready(&mut self, http: &reqwest::Client) -> Result<(), ServerError> {
+        let url = format!("http://{}/health/ready", self.ops);
+        let deadline = Instant::now() + READY_WITHIN;
+        while Instant::now() < deadline {
+            if let Some(status) = self.child.try_wait()? {
+                return Err(ServerError::Ended(status));
+            }
+            let answer = http.get(&url).send().await;
+            if answer.is_ok_and(|answer| answer.status().is_success()) {
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
         }
-        let answer = http.get(format!("http://{ops}/health/ready")).send().await;
-        if answer.is_ok_and(|answer| answer.status().is_success()) {
-            return Ok(());
-        }
-        tokio::time::sleep(LOOK_EVERY).await;
+        Err(ServerError::NotReady)
     }
-    Err(ServerError::NotReady)
+}
+
+fn client() -> Result<reqwest::Client, ServerError> {
+    let built = reqwest::Client::builder().no_proxy().build();
+    built.map_err(|error| ServerError::Buyer(error.into()))
+}
+
+fn spawn(binary: &PathBuf, arguments: &[OsString]) -> Result<Child, ServerError> {
+    vetrina(binary)
+        .args(arguments)
+        .spawn()
+        .map_err(|error| ServerError::Start(binary.clone(), error))
 }

@@ -26,7 +26,11 @@ pub(crate) fn install(runner: &Runner<'_>) -> Result<(), String> {
 
 /// Whether the pages that are there were built from just these sources.
 pub(crate) fn is_built(runner: &Runner<'_>) -> Result<bool, String> {
-    Ok(sources(runner)?.is_current() && runner.repository.at("web-demo/dist").is_dir())
+    Ok(sources(runner)?.is_current()
+        && runner
+            .repository
+            .at("web-demo/dist/watch/index.html")
+            .is_file())
 }
 
 /// Builds the pages, unless that is done.

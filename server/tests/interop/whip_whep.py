@@ -188,7 +188,8 @@ async def one_codec(http, checks, codec, show, host, guest):
     median = statistics.median(ages_ms) if ages_ms else float("inf")
     print(f"      {codec}: {len(numbers)} frames decoded in {took:.1f} s, {len(known)} with their "
           f"number intact, age p50 {median:.0f} ms, p95 {p95:.0f} ms, {heard} audio frames")
-    checks.that(len(numbers) >= FRAMES_WANTED, f"{codec}: the viewer decodes {FRAMES_WANTED} frames")
+    enough = len(numbers) >= FRAMES_WANTED
+    checks.that(enough, f"{codec}: the viewer decodes {FRAMES_WANTED} frames")
     checks.that(len(known) >= 0.98 * len(numbers), f"{codec}: they are the frames that were sent")
     checks.that(backwards == 0, f"{codec}: in the order they were sent")
     checks.that(heard >= 100, f"{codec}: audio is heard")
@@ -202,7 +203,8 @@ async def one_codec(http, checks, codec, show, host, guest):
 
 def token(binary, environment, *arguments):
     command = [binary, "token", *arguments]
-    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.strip()
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
 
 
 async def ready(http, server):
@@ -254,7 +256,8 @@ async def run(binary, folder):
 
 
 if __name__ == "__main__":
-    if not re.search(r"lo:.*<.*UP", subprocess.run(["ip", "link"], capture_output=True, text=True).stdout):
+    links = subprocess.run(["ip", "link"], capture_output=True, text=True).stdout
+    if not re.search(r"lo:.*<.*UP", links):
         make_network()
     with tempfile.TemporaryDirectory() as folder:
         sys.exit(0 if asyncio.run(run(sys.argv[1], folder)) else 1)

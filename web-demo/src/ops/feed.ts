@@ -1,6 +1,6 @@
 // The server's ops feed: `text/event-stream` read by `fetch`, because `EventSource` cannot carry a
 // bearer token. Reconnects by itself; knows samples, not what they mean.
-import type { OpsSample } from '@vetrina/client';
+import { NoTokenError, type OpsSample } from '@vetrina/client';
 
 /** Back-off between attempts, with jitter. */
 const RETRY_MS_MIN = 500;
@@ -17,7 +17,7 @@ export interface FeedHooks {
 
 /** Follows the feed until `signal` aborts or the token is refused. `token` is asked each time. */
 export async function follow(
-  token: () => string,
+  token: () => Promise<string>,
   hooks: FeedHooks,
   signal: AbortSignal,
 ): Promise<void> {
@@ -26,7 +26,7 @@ export async function follow(
     hooks.state('connecting');
     try {
       const response = await fetch('/ops/feed', {
-        headers: { authorization: `Bearer ${token()}`, accept: 'text/event-stream' },
+        headers: { authorization: `Bearer ${await token()}`, accept: 'text/event-stream' },
         signal,
       });
       if (response.status === 401 || response.status === 403) return hooks.state('refused');
@@ -37,6 +37,7 @@ export async function follow(
       }
     } catch (error) {
       if (signal.aborted) return;
+      if (error instanceof NoTokenError) return hooks.state('refused');
       console.warn('the ops feed broke off', error);
     }
     await pause(wait * (0.5 + Math.random() / 2), signal);

@@ -41,7 +41,7 @@ export const it: OpsWords = {
   state: 'Stato',
   viewers: 'Spettatori',
   withVideo: 'Con video',
-  reserved: 'Riservati',
+  reserved: 'Prenotati',
   paid: 'Pagati',
   states: {
     scheduled: 'In programma',
@@ -55,7 +55,7 @@ export const it: OpsWords = {
     viewers: 'Spettatori',
     joins: 'Ingressi al secondo',
     deliveries: 'Consegne al secondo',
-    reservations: 'Riserve al secondo',
+    reservations: 'Prenotazioni al secondo',
     orders: 'Ordini al secondo',
     packets: 'Pacchetti video al secondo',
     loss: 'Perdita da chi trasmette',

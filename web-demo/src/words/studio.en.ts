@@ -12,7 +12,9 @@ export const en = {
     refused: 'This link does not work any more',
     unreachable: 'The server does not answer',
     forbidden: 'This link is not for the host of a show',
-    help: 'Ask the server for a new link: it prints one when it starts. A link works once and for 60 seconds.',
+    help:
+      'Ask the server for a new link: it prints one when it starts. A link works once ' +
+      'and for 60 seconds.',
     helpUnreachable: 'Check that it is running and that this device reaches it.',
   },
   opening: 'Opening the studio',
@@ -60,10 +62,13 @@ export const en = {
   changeSource: 'Change',
   testLabel: 'Test picture',
   failures: {
-    not_allowed: 'The browser was not allowed to use it. Allow it in the address bar, then try again.',
+    not_allowed:
+      'The browser was not allowed to use it. Allow it in the address bar, then try again.',
     not_found: 'None was found. Connect one, or use the test picture.',
     in_use: 'Another program is using it. Close that one, then try again.',
-    insecure: 'Browsers give camera and screen to https pages only. Open the studio by https or on this machine.',
+    insecure:
+      'Browsers give camera and screen to https pages only. Open the studio by https ' +
+      'or on this machine.',
     unsupported: 'This browser cannot do that. The camera and the test picture work everywhere.',
     unreadable_file: 'This browser cannot play that file. MP4 and WebM work best.',
     failed: 'That did not work. Try again, or use another source.',
@@ -88,7 +93,8 @@ export const en = {
   reconnectingVideo: 'Upload broken off. Reconnecting.',
   onAirFor: (time: string) => `On air for ${time}`,
   endedTitle: 'The show has ended',
-  endedHelp: 'Open orders may still be paid until their time is over. They stay in the list on the right.',
+  endedHelp:
+    'Open orders may still be paid until their time is over. They stay in the list on the right.',
   health: {
     good: 'Picture good',
     nothing_leaves: 'No picture leaves this browser',

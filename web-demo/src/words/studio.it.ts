@@ -11,7 +11,8 @@ export const it: StudioWords = {
     refused: 'Questo link non vale più',
     unreachable: 'Il server non risponde',
     forbidden: 'Questo link non è per chi conduce una diretta',
-    help: 'Chiedi al server un nuovo link: lo stampa all’avvio. Vale una volta sola e per 60 secondi.',
+    help:
+      'Chiedi al server un nuovo link: lo stampa all’avvio. Vale una volta sola e per 60 secondi.',
     helpUnreachable: 'Controlla che sia acceso e raggiungibile da questo dispositivo.',
   },
   opening: 'Apertura dello studio',
@@ -62,7 +63,9 @@ export const it: StudioWords = {
     not_allowed: 'Il browser non ha il permesso. Concedilo nella barra degli indirizzi e riprova.',
     not_found: 'Non ne è stata trovata nessuna. Collegane una o usa l’immagine di prova.',
     in_use: 'La sta usando un altro programma. Chiudilo e riprova.',
-    insecure: 'I browser danno fotocamera e schermo solo alle pagine https. Apri lo studio in https o su questa macchina.',
+    insecure:
+      'I browser danno fotocamera e schermo solo alle pagine https. Apri lo studio in ' +
+      'https o su questa macchina.',
     unsupported: 'Questo browser non ne è capace. Fotocamera e immagine di prova vanno ovunque.',
     unreadable_file: 'Questo browser non riproduce quel file. MP4 e WebM vanno meglio.',
     failed: 'Non ha funzionato. Riprova o usa un’altra sorgente.',
@@ -91,7 +94,9 @@ export const it: StudioWords = {
   reconnectingVideo: 'Invio interrotto. Nuovo tentativo.',
   onAirFor: (time) => `In onda da ${time}`,
   endedTitle: 'La diretta è finita',
-  endedHelp: 'Gli ordini aperti si possono ancora pagare entro il loro termine. Restano nell’elenco a destra.',
+  endedHelp:
+    'Gli ordini aperti si possono ancora pagare entro il loro termine. Restano ' +
+    'nell’elenco a destra.',
   health: {
     good: 'Immagine buona',
     nothing_leaves: 'Da questo browser non esce nessuna immagine',
@@ -111,7 +116,8 @@ export const it: StudioWords = {
   withVideo: 'Spettatori con video',
 
   runOfShow: 'Scaletta',
-  noListings: 'Ancora nessun prodotto. Aggiungili con l’importazione o via REST e compariranno qui.',
+  noListings:
+    'Ancora nessun prodotto. Aggiungili con l’importazione o via REST e compariranno qui.',
   pin: 'Mostra',
   pinned: 'Sullo schermo',
   unpin: 'Togli',

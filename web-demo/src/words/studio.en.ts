@@ -133,7 +133,12 @@ export const en = {
   paid: (count: number) => plural(count, { one: '# paid', other: '# paid' }),
   waiting: (count: number) => plural(count, { one: '# waiting', other: '# waiting' }),
 
-  tabs: { products: 'Products', comments: 'Comments', reservations: 'Reservations', orders: 'Orders' },
+  tabs: {
+    products: 'Products',
+    comments: 'Comments',
+    reservations: 'Reservations',
+    orders: 'Orders',
+  },
   tabList: 'Show desk',
   noComments: 'No comments yet. They appear here as viewers write them.',
   noReservations: 'No open reservations. Pin a product, and they appear here as they are made.',

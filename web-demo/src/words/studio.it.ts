@@ -136,7 +136,12 @@ export const it: StudioWords = {
   paid: (count) => plural(count, { one: '# pagato', other: '# pagati' }),
   waiting: (count) => plural(count, { one: '# in attesa', other: '# in attesa' }),
 
-  tabs: { products: 'Prodotti', comments: 'Commenti', reservations: 'Prenotazioni', orders: 'Ordini' },
+  tabs: {
+    products: 'Prodotti',
+    comments: 'Commenti',
+    reservations: 'Prenotazioni',
+    orders: 'Ordini',
+  },
   tabList: 'Banco della diretta',
   noComments: 'Ancora nessun commento. Compaiono qui appena gli spettatori scrivono.',
   noReservations: 'Nessuna prenotazione aperta. Mostra un prodotto e compariranno qui.',

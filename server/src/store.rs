@@ -8,6 +8,7 @@
 pub mod blob;
 pub mod hot;
 pub mod ledger;
+pub mod sqlite;
 
 use std::sync::Arc;
 

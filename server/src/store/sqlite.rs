@@ -1,0 +1,166 @@
+//! The ledger in one SQLite file: WAL, `synchronous = FULL`, one connection that writes (owned by
+//! the task in `writer`) and a few that only read. Each concern of the ledger is one file below.
+//!
+//! It refuses to decide: what a claim or an order may do is core's; here it is read, asked, written.
+
+mod archive;
+mod catalogue;
+mod claims;
+mod codes;
+mod journal;
+mod listings;
+mod order_rows;
+mod orders;
+mod outbox;
+mod pages;
+mod products;
+mod rows;
+mod shows;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::migrate::MigrateError;
+use sqlx::pool::PoolConnection;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Sqlite, SqlitePool};
+use tokio::sync::watch;
+
+use super::StoreError;
+use writer::Writer;
+
+/// Connections that read beside the one that writes: more than the machine has cores gains nothing.
+const READERS_MAX: u32 = 4;
+/// How long a reader may wait for a connection before the caller is told to try again.
+const READER_WAIT: Duration = Duration::from_secs(2);
+/// How long a connection waits for a lock of another process (a backup, a shell).
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// The WAL file is cut down to this after a checkpoint, bytes.
+const WAL_BYTES_KEPT: &str = "67108864";
+/// Page cache of a connection, in KiB when negative.
+const CACHE_KIB: &str = "-32768";
+
+/// See the module's words.
+pub struct SqliteLedger {
+    writer: Writer,
+    readers: SqlitePool,
+    work: watch::Sender<u64>,
+}
+
+/// Why the ledger did not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The file cannot be opened or written.
+    #[error(
+        "cannot open the ledger {path}: {source}; check that the folder exists and is writable"
+    )]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What SQLite said.
+        source: sqlx::Error,
+    },
+    /// The schema cannot be brought up to date.
+    #[error(
+        "cannot bring the ledger {path} up to date: {source}; was it written by a newer version?"
+    )]
+    Migration {
+        /// Which file.
+        path: PathBuf,
+        /// What went wrong.
+        source: MigrateError,
+    },
+}
+
+impl SqliteLedger {
+    /// Opens the file, making it if it is missing, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub async fn open(path: &Path) -> Result<Self, OpenError> {
+        let file = |source| OpenError::File {
+            path: path.to_owned(),
+            source,
+        };
+        let write = write_options(path);
+        let mut connection = writer::connect(&write).await.map_err(file)?;
+        sqlx::migrate!("migrations/sqlite")
+            .run(&mut connection)
+            .await
+            .map_err(|source| OpenError::Migration {
+                path: path.to_owned(),
+                source,
+            })?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS_MAX)
+            .acquire_timeout(READER_WAIT)
+            .connect_with(read_options(path))
+            .await
+            .map_err(file)?;
+        Ok(Self {
+            writer: Writer::start(connection, write),
+            readers,
+            work: watch::Sender::new(0),
+        })
+    }
+
+    /// Finishes what is queued and closes the file. Later calls fail with `Unavailable`.
+    pub async fn close(&self) {
+        self.writer.stop().await;
+        self.readers.close().await;
+    }
+
+    async fn reader(&self) -> Result<PoolConnection<Sqlite>, StoreError> {
+        match self.readers.acquire().await {
+            Ok(connection) => Ok(connection),
+            Err(sqlx::Error::PoolTimedOut) => Err(StoreError::Busy("all readers are busy")),
+            Err(error) => Err(unavailable(&error)),
+        }
+    }
+
+    /// New work is in the outbox.
+    fn tell_workers(&self) {
+        self.work
+            .send_modify(|changes| *changes = changes.wrapping_add(1));
+    }
+}
+
+impl std::fmt::Debug for SqliteLedger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqliteLedger").finish_non_exhaustive()
+    }
+}
+
+// Statements are not logged: they carry names and addresses.
+
+fn write_options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(BUSY_TIMEOUT)
+        .pragma("journal_size_limit", WAL_BYTES_KEPT)
+        .pragma("cache_size", CACHE_KIB)
+        .statement_cache_capacity(256)
+        .disable_statement_logging()
+}
+
+fn read_options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .read_only(true)
+        .foreign_keys(true)
+        .busy_timeout(BUSY_TIMEOUT)
+        .pragma("cache_size", CACHE_KIB)
+        .statement_cache_capacity(256)
+        .disable_statement_logging()
+}
+
+/// What reading came to, for callers.
+fn unavailable(error: &sqlx::Error) -> StoreError {
+    tracing::error!(%error, "the ledger could not be read");
+    StoreError::Unavailable(error.to_string())
+}

@@ -8,6 +8,8 @@
 pub mod blob;
 pub mod hot;
 pub mod ledger;
+mod log;
+pub mod memory;
 pub mod sqlite;
 
 use std::sync::Arc;

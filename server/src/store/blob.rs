@@ -17,7 +17,7 @@ pub const PICTURE_BYTES_MAX: usize = 5 * 1024 * 1024;
 /// say.
 #[must_use]
 pub fn picture_path(picture: PictureId) -> String {
-    format!("/api/v1/pictures/{picture}")
+    format!("/v1/pictures/{picture}")
 }
 
 /// A place for bytes.

@@ -235,7 +235,7 @@ impl Task {
             }
             if let Some(stopped) = stop {
                 self.close().await;
-                drop(stopped.send(()));
+                stopped.send(()).ok();
                 return;
             }
         }

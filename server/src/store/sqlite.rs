@@ -5,6 +5,7 @@
 
 mod archive;
 mod catalogue;
+mod claim_rows;
 mod claims;
 mod codes;
 mod journal;

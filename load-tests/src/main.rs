@@ -43,8 +43,8 @@ enum Command {
     Reserve(reserve::Options),
     /// A sale during which the server is killed (SIGKILL) and started again, round after round.
     ///
-    /// Figures: orders, paid, lost (acknowledged and not in the books), oversold, doubled (two orders
-    /// of one key, two charges of one order), orphan_charges (kept without a paid order),
+    /// Figures: orders, paid, lost (acknowledged and not in the books), oversold, doubled (two
+    /// orders of one key, two charges of one order), orphan_charges (kept without a paid order),
     /// recovery_p50_ms, recovery_p99_ms (kill to ready). Always starts its own server.
     Crash(crash::Options),
 }

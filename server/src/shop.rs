@@ -2,8 +2,8 @@
 //! decide (core), store, publish. The channel and REST call the same functions, so a pin is a pin
 //! wherever it comes from.
 //!
-//! It refuses to know sockets, HTTP and SQL. A command that has begun runs to its end even if nobody
-//! stays to hear the answer; the answer is kept under the command's key and repeated.
+//! It refuses to know sockets, HTTP and SQL. A command that has begun runs to its end even if
+//! nobody stays to hear the answer; the answer is kept under the command's key and repeated.
 
 mod answers;
 mod checkout;
@@ -101,7 +101,8 @@ impl Shop {
     }
 
     /// Carries out one command. With a key the first answer is kept for ten minutes and repeated;
-    /// refusals that waiting may cure are not kept. `id` of the answer is 0: it is the caller's own.
+    /// refusals that waiting may cure are not kept. `id` of the answer is 0: it is the caller's
+    /// own.
     ///
     /// # Errors
     /// The table in `protocol/README.md` says which refusals a command knows.

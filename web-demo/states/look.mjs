@@ -1,6 +1,6 @@
-// Opens every state of the watch page in Chromium, at both sizes, light and dark, and over white and
-// black frames: takes screenshots, and fails on what axe finds serious, on anything that is wider
-// than the page, on cut-off buttons, and on errors in the console.
+// Opens every state of the watch page in Chromium, at both sizes, light and dark, and over white
+// and black frames: takes screenshots, and fails on what axe finds serious, on anything that is
+// wider than the page, on cut-off buttons, and on errors in the console.
 //
 //   node states/look.mjs [--out DIR] [--only name,name] [--size phone|desktop] [--lang en|it]
 import { mkdir } from 'node:fs/promises';
@@ -40,7 +40,11 @@ for (const [size, viewport] of Object.entries(SIZES)) {
   if (options.size && options.size !== size) continue;
   for (const theme of THEMES) {
     if (options.theme && options.theme !== theme) continue;
-    const page = await browser.newPage({ viewport, hasTouch: size === 'phone', reducedMotion: 'reduce' });
+    const page = await browser.newPage({
+      viewport,
+      hasTouch: size === 'phone',
+      reducedMotion: 'reduce',
+    });
     let at = '';
     page.on('console', (message) => {
       if (message.type() === 'error') findings.push(`${at}: console: ${message.text()}`);
@@ -70,12 +74,21 @@ async function allStates() {
 }
 
 async function look(page, name, size, theme, at) {
-  const query = new URLSearchParams({ state: name, theme, lang: options.lang, frame: options.frame });
+  const query = new URLSearchParams({
+    state: name,
+    theme,
+    lang: options.lang,
+    frame: options.frame,
+  });
   await page.goto(`${origin}states?${query}`);
   await page.waitForSelector('h1');
-  await page.evaluate(() => Promise.all([...document.images].map((image) => image.decode().catch(() => {}))));
+  await page.evaluate(() =>
+    Promise.all([...document.images].map((image) => image.decode().catch(() => {}))),
+  );
   await page.waitForFunction(() =>
-    [...document.querySelectorAll('video')].every((video) => !video.srcObject || video.readyState >= 2),
+    [...document.querySelectorAll('video')].every(
+      (video) => !video.srcObject || video.readyState >= 2,
+    ),
   );
   await page.screenshot({ path: `${options.out}/${name}.${size}.${theme}.png` });
   for (const text of await page.evaluate(cutOff)) findings.push(`${at}: ${text}`);
@@ -92,13 +105,18 @@ function cutOff() {
   const found = [];
   const root = document.documentElement;
   if (root.scrollWidth > root.clientWidth) found.push(`the page is ${root.scrollWidth} px wide`);
-  for (const element of document.querySelectorAll('button, [data-price], [data-countdown], dd, p, h1, h2')) {
+  for (const element of document.querySelectorAll(
+    'button, [data-price], [data-countdown], dd, p, h1, h2',
+  )) {
     const box = element.getBoundingClientRect();
     if (box.width === 0 || box.height === 0 || element.closest('.sr-only')) continue;
     const text = (element.textContent ?? '').trim().slice(0, 40);
     if (box.right > root.clientWidth + 1 || box.left < -1) found.push(`outside the page: ${text}`);
-    const may = element.matches('h1, .truncate, .line-clamp-2') || element.querySelector('.truncate, .line-clamp-2');
-    if (!may && element.scrollWidth > element.clientWidth + 1 && !element.matches('.sr-only')) found.push(`cut off: ${text}`);
+    const may =
+      element.matches('h1, .truncate, .line-clamp-2') ||
+      element.querySelector('.truncate, .line-clamp-2');
+    if (!may && element.scrollWidth > element.clientWidth + 1 && !element.matches('.sr-only'))
+      found.push(`cut off: ${text}`);
   }
   return found;
 }

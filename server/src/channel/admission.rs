@@ -77,8 +77,8 @@ impl Admission {
     /// Takes a place for one socket.
     ///
     /// # Errors
-    /// `rate_limited` when this address opens too many too quickly, `overloaded` when it or the node
-    /// has as many as it may have.
+    /// `rate_limited` when this address opens too many too quickly, `overloaded` when it or the
+    /// node has as many as it may have.
     pub(crate) fn enter(self: &Arc<Self>, address: IpAddr, now: UnixMs) -> Result<Place, Refused> {
         let address = network(address);
         if let Err(wait_ms) = lock(&self.opens).take(address, now) {

@@ -91,8 +91,8 @@ impl Shop {
         self.claim(ask, order, lines, delivery).await
     }
 
-    /// The hot store may have forgotten the reservations of an order that this key made before: then
-    /// the ledger's answer counts, and not the refusal.
+    /// The hot store may have forgotten the reservations of an order that this key made before:
+    /// then the ledger's answer counts, and not the refusal.
     async fn earlier_order(
         &self,
         ask: &Ask,
@@ -223,7 +223,7 @@ impl Shop {
         }
         self.metrics().error(Part::Shop);
         let order = checkout.claim.order;
-        tracing::error!(%order, tries = CLAIM_TRIES_MAX, "the ledger never said whether it claimed");
+        tracing::error!(%order, tries = CLAIM_TRIES_MAX, "the ledger never said if it claimed");
     }
 
     /// The order with its pay page, if the provider is quick. When it is not, the page is told by

@@ -46,7 +46,8 @@ pub(super) fn reclaim(
 
 fn of(purpose: &str, show: ShowId, user: UserId, key: &[u8]) -> u128 {
     let mut hash = Sha256::new();
-    // The purpose ends with a byte that none contains; the ids have a fixed length; the key is last.
+    // The purpose ends with a byte that none contains; the ids have a fixed length; the key is
+    // last.
     hash.update(purpose.as_bytes());
     hash.update([0]);
     hash.update(show.0.to_be_bytes());

@@ -28,7 +28,9 @@ export function cardOf(listing: Listing, state: ShowState, mine: Mines, now: num
     const kind = reservation.from_waitlist ? 'offer' : 'reserved';
     return { kind, reservation, leftMs, urgent: leftMs <= WARN_MS };
   }
-  const orders = mine.orders.filter(({ lines }) => lines.some((line) => line.listing === listing.id));
+  const orders = mine.orders.filter(({ lines }) =>
+    lines.some((line) => line.listing === listing.id),
+  );
   const unpaid = orders.find((order) => order.state === 'pending' || order.state === 'declined');
   if (unpaid) return { kind: 'unpaid', order: unpaid, leftMs: unpaid.pay_by_ms - now };
   const place = mine.waitlist.find((one) => one.listing === listing.id);

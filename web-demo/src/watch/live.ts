@@ -106,7 +106,8 @@ export class LiveShow implements Link {
       channel.viewers.subscribe((viewers) => (shop.viewers = viewers)),
       channel.on('event', ({ event }) => {
         if (event.type === 'Pinned') this.#pin(event.pin);
-        if (event.type === 'Unpinned') this.#frames.when(event.media_time, () => this.#shown(undefined));
+        if (event.type === 'Unpinned')
+          this.#frames.when(event.media_time, () => this.#shown(undefined));
         if (event.type === 'ShowStateChanged' && event.state === 'live') this.#player?.nudge();
       }),
       channel.on('private', (event) => shop.told(event)),

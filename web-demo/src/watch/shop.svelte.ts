@@ -230,9 +230,9 @@ export class Shop {
     else this.say('bad', refusalText({ code: 'try_again', message: '' }, locale.lang));
   }
 
-  // Sheets. One entry of the history belongs to them, so that Back closes a sheet and does not leave
-  // the show. It stays when a sheet is closed: history.back() would be answered later, or by the
-  // payment frame, whose own pages are entries of the same history.
+  // Sheets. One entry of the history belongs to them, so that Back closes a sheet and does not
+  // leave the show. It stays when a sheet is closed: history.back() would be answered later, or by
+  // the payment frame, whose own pages are entries of the same history.
 
   show(sheet: Sheet): void {
     this.sheet = sheet;

@@ -20,6 +20,7 @@ const RULES: &[(&str, Rule)] = &[
         manifests::written_once,
     ),
     ("a name stays in its folder", names::in_their_folders),
+    ("no test sleeps", names::no_sleep_in_tests),
     ("one word per thing", names::words),
     ("a file says what it is", rules::module_docs),
     ("files and lines stay short", rules::lengths),

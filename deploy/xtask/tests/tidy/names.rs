@@ -21,6 +21,16 @@ const HOMES: &[(&str, &[&str])] = &[
         ],
     ),
     ("prometheus::", &["server/src/ops/metrics.rs"]),
+    // The sandbox plays an outside company, with a clock of its own.
+    (
+        "SystemTime::now",
+        &[
+            "server/src/clock.rs",
+            "server/src/payment/sandbox",
+            "server/media/src/net",
+            "load-tests/",
+        ],
+    ),
     (
         "std::env",
         &[
@@ -84,6 +94,24 @@ pub(crate) fn in_their_folders(files: &[File]) -> Vec<String> {
                         .extend(uses(file, code, name).map(|place| format!("{place}: {why}")));
                 }
             }
+        }
+    }
+    complaints
+}
+
+/// A test waits for an event with a deadline, or owns the clock.
+pub(crate) fn no_sleep_in_tests(files: &[File]) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for file in files.iter().filter(|file| file.ends_in(&["rs"])) {
+        let code = code_only(&file.text);
+        let whole = file.path.contains("/tests/") || file.path.ends_with("tests.rs");
+        let from = code.find("#[cfg(test)]\nmod tests {").unwrap_or(code.len());
+        for (at, _) in code
+            .match_indices("sleep(")
+            .filter(|(at, _)| whole || *at > from)
+        {
+            let place = format!("{}:{}", file.path, line_at(&code, at));
+            complaints.push(format!("{place}: a test that sleeps is slow or flaky"));
         }
     }
     complaints

@@ -91,6 +91,24 @@ const BAD: &[(&str, &str, &str, &str)] = &[
         "let now = Instant::now();",
         "is pure",
     ),
+    (
+        "a name",
+        "server/src/shop.rs",
+        "fn f() { SystemTime::now(); }",
+        "SystemTime::now",
+    ),
+    (
+        "no test",
+        "server/tests/sale.rs",
+        "fn f() { thread::sleep(d); }",
+        "sleeps",
+    ),
+    (
+        "no test",
+        "server/src/a.rs",
+        "fn g() { sleep(d) }\n#[cfg(test)]\nmod tests {\n fn f() { sleep(d); }\n}",
+        "a.rs:4",
+    ),
     ("one word", "server/src/shop.rs", "struct CartLine;", "cart"),
     (
         "one word",

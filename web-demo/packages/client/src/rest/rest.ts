@@ -88,7 +88,7 @@ export class Rest {
     return this.request('PATCH', `/v1/shows/${id(show)}`, { body });
   }
   health(show: string): Promise<BroadcastHealth> {
-    return this.request('GET', `/v1/shows/${id(show)}/health`);
+    return this.request('GET', `/v1/shows/${id(show)}/broadcast`);
   }
 
   listings(show: string, query: { cursor?: string; limit?: number } = {}): Promise<Page<Listing>> {

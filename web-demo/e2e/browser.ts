@@ -1,0 +1,57 @@
+// Chromium with a fake camera, and pages whose faults are collected: errors, refused policies,
+// requests to strangers, failing answers.
+import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core';
+import type { Server } from './server.ts';
+
+export const PHONE = { width: 390, height: 844 };
+export const DESKTOP = { width: 1440, height: 900 };
+
+export async function launch(): Promise<Browser> {
+  return chromium.launch({
+    executablePath: process.env['VETRINA_CHROMIUM'] ?? '/usr/bin/chromium',
+    args: [
+      '--use-fake-device-for-media-stream=fps=30',
+      '--use-fake-ui-for-media-stream',
+      '--autoplay-policy=no-user-gesture-required',
+    ],
+  });
+}
+
+export interface Opened {
+  readonly context: BrowserContext;
+  readonly page: Page;
+  /** What went wrong in this page so far. */
+  readonly faults: string[];
+}
+
+export interface PageOptions {
+  readonly viewport?: { width: number; height: number };
+  readonly locale?: string;
+}
+
+/** A page of a person of its own: nothing is shared with other pages. */
+export async function person(
+  browser: Browser,
+  server: Server,
+  { viewport = DESKTOP, locale = 'en-GB' }: PageOptions = {},
+): Promise<Opened> {
+  const context = await browser.newContext({ viewport, locale });
+  const page = await context.newPage();
+  const faults: string[] = [];
+  page.on('pageerror', (error) => faults.push(`error: ${error.message}`));
+  page.on('console', (message) => {
+    // Answers that are no success are looked at below, with their status.
+    const text = message.text();
+    if (message.type() !== 'error' || text.startsWith('Failed to load resource')) return;
+    faults.push(`console: ${text}`);
+  });
+  page.on('request', (request) => {
+    const { hostname, protocol } = new URL(request.url());
+    if (!protocol.startsWith('http') && !protocol.startsWith('ws')) return;
+    if (hostname !== new URL(server.origin).hostname) faults.push(`stranger: ${request.url()}`);
+  });
+  page.on('response', (response) => {
+    if (response.status() >= 500) faults.push(`${response.status()}: ${response.url()}`);
+  });
+  return { context, page, faults };
+}

@@ -1,0 +1,67 @@
+// The meter of a viewer's page, from this side: puts it into the page and reads its figures.
+import { fileURLToPath } from 'node:url';
+import type { Page } from 'playwright-core';
+import { rolldown } from 'rolldown';
+import type { SeenFrame, SeenPin } from './inject/meter.ts';
+
+interface InPage {
+  readonly frames: readonly SeenFrame[];
+  readonly pins: readonly SeenPin[];
+}
+
+let bundled: Promise<string> | undefined;
+
+/** Puts the meter into every document of the page, before its own scripts. */
+export async function install(page: Page): Promise<void> {
+  bundled ??= bundle();
+  await page.addInitScript({ content: await bundled });
+}
+
+export function frames(page: Page): Promise<readonly SeenFrame[]> {
+  return page.evaluate(() => (globalThis as unknown as { meter: InPage }).meter.frames);
+}
+
+export function pins(page: Page): Promise<readonly SeenPin[]> {
+  return page.evaluate(() => (globalThis as unknown as { meter: InPage }).meter.pins);
+}
+
+/** Waits until so many frames were shown. */
+export async function shown(page: Page, count: number, withinMs: number): Promise<void> {
+  await page.waitForFunction(
+    (least) => (globalThis as unknown as { meter: InPage }).meter.frames.length >= least,
+    count,
+    { timeout: withinMs },
+  );
+}
+
+/** Waits until so many pins were painted. */
+export async function painted(page: Page, count: number, withinMs: number): Promise<void> {
+  await page.waitForFunction(
+    (least) =>
+      (globalThis as unknown as { meter: InPage }).meter.pins.filter((pin) => pin.painted).length >=
+      least,
+    count,
+    { timeout: withinMs },
+  );
+}
+
+/** The clock in the frame with this media time, by the frames that this viewer saw: the frame
+ *  itself, or, when the browser skipped it, its neighbour and the difference of their timestamps. */
+export function drawnAt(seen: readonly SeenFrame[], mediaTime: number): number | undefined {
+  const wanted = mediaTime % 2 ** 32;
+  let best: { distance: number; drawn: number } | undefined;
+  for (const { rtp, drawn } of seen) {
+    if (rtp === undefined || drawn === undefined) continue;
+    const ticks = (wanted - rtp) | 0;
+    const distance = Math.abs(ticks);
+    if (!best || distance < best.distance) best = { distance, drawn: drawn + ticks / 90 };
+  }
+  return best && best.distance < 90 * 100 ? best.drawn : undefined;
+}
+
+async function bundle(): Promise<string> {
+  const input = fileURLToPath(new URL('inject/meter.ts', import.meta.url));
+  const build = await rolldown({ input });
+  const { output } = await build.generate({ format: 'iife' });
+  return output[0].code;
+}

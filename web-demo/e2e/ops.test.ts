@@ -1,0 +1,55 @@
+// The ops page, on its own listener, fed by the real server.
+import type { Browser } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { launch, person, type Opened } from './browser.ts';
+import { Buyer } from './buyer.ts';
+import { look } from './look.ts';
+import { Server } from './server.ts';
+
+let server: Server;
+let browser: Browser;
+let ops: Opened;
+
+beforeAll(async () => {
+  server = await Server.start();
+  browser = await launch();
+  ops = await person(browser, server);
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+
+describe('ops', () => {
+  test('opens by its link and answers the four questions', async () => {
+    await ops.page.goto(server.links.ops);
+    for (const question of [
+      'Do viewers see video?',
+      'Can buyers buy?',
+      'Is the money right?',
+      'Do we have room?',
+    ]) {
+      await ops.page.getByRole('listitem').filter({ hasText: question }).getByText('Yes').waitFor();
+    }
+    expect(new URL(ops.page.url()).hash, 'the code leaves the address').toBe('');
+  });
+
+  test('a viewer who comes is counted within seconds', async () => {
+    await Buyer.open(browser, server);
+    const row = ops.page.getByRole('region', { name: 'Shows' }).locator('tbody tr').first();
+    await expect.poll(() => row.locator('td').nth(1).innerText(), { timeout: 15_000 }).toBe('1');
+  });
+
+  test('its link works once, and says so', async () => {
+    const late = await person(browser, server);
+    await late.page.goto(server.links.ops);
+    await late.page.getByRole('heading', { name: 'This link does not work any more' }).waitFor();
+    expect(await look(late.page, 'ops-closed')).toEqual([]);
+  });
+
+  test('looks right, and nothing went wrong', async () => {
+    expect(await look(ops.page, 'ops')).toEqual([]);
+    expect(ops.faults).toEqual([]);
+  });
+});

@@ -1,0 +1,194 @@
+// A whole sale, between a seller and two buyers, through the real server and the sandbox provider:
+// what every one of them sees, at both sizes, light and dark.
+import type { Browser } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { launch } from './browser.ts';
+import { Buyer } from './buyer.ts';
+import { look } from './look.ts';
+import { Seller } from './seller.ts';
+import { Server } from './server.ts';
+
+/** The shortest that a show may have; long enough to be bought within, short enough to wait for. */
+const SHORT_TTL_S = 20;
+
+let server: Server;
+let browser: Browser;
+let seller: Seller;
+let anna: Buyer;
+let bruno: Buyer;
+
+beforeAll(async () => {
+  server = await Server.start();
+  browser = await launch();
+  await server.changeShow({ reservation_ttl_s: 600, order_deadline_s: 900 });
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+
+describe('a sale', () => {
+  test('starts with an empty stage and a waiting viewer', async () => {
+    seller = await Seller.byToken(browser, server);
+    anna = await Buyer.open(browser, server);
+    await anna.page.locator('[data-stage="scheduled"]').waitFor();
+    const studio = await look(seller.page, 'studio-before');
+    expect([...studio, ...(await look(anna.page, 'watch-before'))]).toEqual([]);
+  });
+
+  test('a pin brings the card to two viewers', async () => {
+    await seller.choose('Test picture');
+    await seller.goLive();
+    bruno = await Buyer.open(browser, server);
+    await seller.pin(1);
+    await Promise.all([anna.sees('onSale'), bruno.sees('onSale')]);
+    expect(await anna.card().getAttribute('data-listing')).toBe(await seller.listingAt(1));
+    const studio = await look(seller.page, 'studio-on-air');
+    expect([...studio, ...(await look(anna.page, 'watch-on-sale'))]).toEqual([]);
+  });
+
+  test('a comment reaches everybody; the host deletes it, mutes its author and takes it back', async () => {
+    await anna.say('bellissimo');
+    await bruno.page.getByText('bellissimo').first().waitFor();
+    const comments = seller.page.getByRole('list', { name: 'Comments' });
+    const comment = comments.locator('[data-item]', { hasText: 'bellissimo' });
+    await comment.focus();
+    await seller.page.keyboard.press('d');
+    await comment.waitFor({ state: 'detached' });
+    await bruno.page.getByText('bellissimo').first().waitFor({ state: 'detached' });
+
+    await anna.say('is it dishwasher safe');
+    const second = comments.locator('[data-item]', { hasText: 'dishwasher' });
+    await second.focus();
+    await seller.page.keyboard.press('m');
+    await anna.page.getByText('The host has turned off your comments.').waitFor();
+    expect(await look(seller.page, 'studio-muted')).toEqual([]);
+    await seller.page.keyboard.press('Control+z');
+    await anna.page.getByText('The host has turned off your comments.').waitFor({ state: 'detached' });
+  });
+
+  test('a reservation counts down on the card and shows in the studio', async () => {
+    await anna.act('reserve');
+    await anna.sees('reserved');
+    const countdown = anna.card().locator('[data-countdown]');
+    const first = await countdown.innerText();
+    await expect.poll(() => countdown.innerText()).not.toBe(first);
+    await seller.tab('Reservations');
+    await seller.page.getByRole('list', { name: 'Reservations' }).locator('[data-item]').waitFor();
+    const studio = await look(seller.page, 'studio-reservations');
+    expect([...studio, ...(await look(anna.page, 'watch-reserved'))]).toEqual([]);
+  });
+
+  test('the first payment is declined, the second one goes through', async () => {
+    await anna.act('pay');
+    await anna.page.getByRole('dialog', { name: 'Where should it go?' }).waitFor();
+    expect(await look(anna.page, 'watch-delivery')).toEqual([]);
+    await anna.deliver();
+    expect(await look(anna.page, 'watch-payment')).toEqual([]);
+    await anna.pays('decline');
+    await anna.order('declined').waitFor();
+    await anna.page.getByText('The payment was declined').waitFor();
+    expect(await look(anna.page, 'watch-declined')).toEqual([]);
+
+    await seller.tab('Orders');
+    await anna.act('pay-again');
+    await anna.providerReady();
+    await anna.pays('approve');
+    const number = await anna.paid();
+    expect(await look(anna.page, 'watch-paid')).toEqual([]);
+    await seller.order(number).getByText('Paid', { exact: true }).waitFor();
+    expect(await look(seller.page, 'studio-orders')).toEqual([]);
+    await anna.closeSheet();
+    await anna.sees('paid');
+  });
+
+  test('buy now reserves and pays in one step', async () => {
+    await bruno.act('buy-now');
+    await bruno.providerReady();
+    await bruno.pays('approve');
+    const number = await bruno.paid();
+    await seller.order(number).getByText('Paid', { exact: true }).waitFor();
+    await bruno.closeSheet();
+  });
+
+  test('price and stock change in place, and are taken back', async () => {
+    await seller.setPrice(2, '31,50');
+    await seller.page.getByText(/now costs €31\.50/).waitFor();
+    expect(await look(seller.page, 'studio-price-changed')).toEqual([]);
+    await seller.pin(2);
+    const price = anna.card('onSale').locator('[data-price]');
+    await expect.poll(() => price.innerText()).toBe('€31.50');
+    await seller.page.getByRole('button', { name: 'Undo' }).first().click();
+    await expect.poll(() => price.innerText()).not.toBe('€31.50');
+  });
+
+  test('sold out: the next one waits, and gets its turn when a unit returns', async () => {
+    await seller.setStock(2, 1);
+    await anna.page.getByText('1 left').first().waitFor();
+    expect(await look(anna.page, 'watch-last-one')).toEqual([]);
+    await bruno.act('reserve');
+    await bruno.sees('reserved');
+    await anna.sees('soldOut');
+    const findings = await look(anna.page, 'watch-sold-out');
+    await anna.act('join-waitlist');
+    await anna.sees('waiting');
+    findings.push(...(await look(anna.page, 'watch-waiting')));
+    await bruno.act('give-back');
+    await anna.sees('offer');
+    findings.push(...(await look(anna.page, 'watch-offer')));
+    expect(findings).toEqual([]);
+    await anna.act('pay');
+    const known = anna.page.getByRole('dialog', { name: 'Where should it go?' });
+    if (await known.isVisible()) await anna.deliver();
+    await anna.providerReady();
+    await anna.pays('approve');
+    await anna.paid();
+    await anna.closeSheet();
+    await bruno.sees('soldOut');
+    expect(await look(seller.page, 'studio-sold-out')).toEqual([]);
+  });
+
+  test('a reservation that is not paid in time goes back on sale', async () => {
+    await server.changeShow({ reservation_ttl_s: SHORT_TTL_S });
+    await seller.pin(3);
+    await Promise.all([anna.sees('onSale'), bruno.sees('onSale')]);
+    await bruno.act('reserve');
+    await bruno.sees('reserved');
+    // The warning comes at 20 s, so at once: more time is offered, and works.
+    await bruno.act('more-time');
+    await bruno.page.getByText('You have more time.').waitFor();
+    expect(await look(bruno.page, 'watch-more-time')).toEqual([]);
+    await bruno.sees('onSale', (SHORT_TTL_S + 15) * 1_000);
+    expect(await look(bruno.page, 'watch-expired')).toEqual([]);
+  });
+
+  test('a lost connection is said, and comes back with everything', async () => {
+    await anna.page.getByRole('textbox', { name: 'Say something' }).fill('half a sentence');
+    await anna.opened.context.setOffline(true);
+    await seller.opened.context.setOffline(true);
+    await seller.page.evaluate(() => dispatchEvent(new Event('online')));
+    await anna.page.evaluate(() => dispatchEvent(new Event('online')));
+    await seller.page.getByText(/Connection lost/).waitFor({ timeout: 30_000 });
+    await anna.opened.context.setOffline(false);
+    await seller.opened.context.setOffline(false);
+    await seller.page.evaluate(() => dispatchEvent(new Event('online')));
+    await seller.page.getByText(/Connection lost/).waitFor({ state: 'detached', timeout: 30_000 });
+    const draft = anna.page.getByRole('textbox', { name: 'Say something' });
+    expect(await draft.inputValue()).toBe('half a sentence');
+    await seller.pin(1);
+    await anna.page.locator(`article[data-listing="${await seller.listingAt(1)}"]`).waitFor();
+  });
+
+  test('the seller ends the show, and everybody is told', async () => {
+    await seller.endShow();
+    await anna.page.getByText('The show is over', { exact: true }).waitFor();
+    const studio = await look(seller.page, 'studio-ended');
+    expect([...studio, ...(await look(anna.page, 'watch-ended'))]).toEqual([]);
+  });
+
+  test('nothing went wrong on any page', () => {
+    const { faults } = seller.opened;
+    expect([...faults, ...anna.opened.faults, ...bruno.opened.faults]).toEqual([]);
+  });
+});

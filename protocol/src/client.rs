@@ -331,6 +331,35 @@ impl ClientMessage {
         }
     }
 
+    /// Replaces the id; `Hello` has none. For comparing messages but for their ids.
+    pub fn set_id(&mut self, new: CommandId) {
+        match self {
+            Self::Hello { .. } => {}
+            Self::Reserve { id, .. }
+            | Self::ExtendReservation { id, .. }
+            | Self::ReleaseReservation { id, .. }
+            | Self::JoinWaitlist { id, .. }
+            | Self::LeaveWaitlist { id, .. }
+            | Self::Checkout { id, .. }
+            | Self::BuyNow { id, .. }
+            | Self::CancelOrder { id, .. }
+            | Self::Comment { id, .. }
+            | Self::React { id, .. }
+            | Self::Ping { id }
+            | Self::RefreshToken { id, .. }
+            | Self::StartShow { id, .. }
+            | Self::Pin { id, .. }
+            | Self::Unpin { id, .. }
+            | Self::SetStock { id, .. }
+            | Self::SetPrice { id, .. }
+            | Self::OrderListings { id, .. }
+            | Self::EndShow { id, .. }
+            | Self::DeleteComment { id, .. }
+            | Self::MuteViewer { id, .. }
+            | Self::SlowMode { id, .. } => *id = new,
+        }
+    }
+
     /// The idempotency key; `None` for messages without a lasting effect.
     #[must_use]
     pub fn key(&self) -> Option<&str> {

@@ -31,7 +31,7 @@ use vetrina_protocol::id::ShowId;
 use vetrina_protocol::server::Done;
 use vetrina_protocol::time::MediaTime;
 
-pub use command::{Ask, Command, Key};
+pub use command::{Ask, Command, Key, Wish};
 pub use facts::ShowFacts;
 
 use crate::clock::Clock;

@@ -86,6 +86,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         self.queue.is_empty() && self.control.is_empty()
     }
 
+    /// Frames that wait to be written.
+    pub(super) fn backlog(&self) -> usize {
+        self.queue.len()
+    }
+
     /// Grows whenever the kernel took bytes.
     pub(super) const fn progress(&self) -> u64 {
         self.progress
@@ -116,19 +121,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     /// Says goodbye: the close frame behind what is half written, then waits for the peer's answer
     /// or its end. The caller bounds the time.
     pub(super) async fn close(&mut self, code: CloseCode, after_fault: bool) {
-        // Whole frames that wait are dropped: the client resumes from what it has.
-        self.queue.truncate(usize::from(self.written > 0));
-        let frame = CloseFrame {
-            code: FrameCode::from(code as u16),
-            reason: code.reason().into(),
-        };
-        let mut bridge = Bridge {
-            stream: None::<(Pin<&mut S>, &mut Context<'_>)>,
-            control: &mut self.control,
-        };
-        // Its only failures are those of the writer, and ours takes everything; when the peer was
-        // first to close, its answer is in `control` already.
-        let _ = self.reader.close(&mut bridge, Some(frame));
+        self.queue_close(code);
         if std::future::poll_fn(|cx| self.poll_write_all(cx))
             .await
             .is_err()
@@ -150,6 +143,34 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         }
         let _ = std::future::poll_fn(|cx| self.poll_write_all(cx)).await;
         let _ = tokio::io::AsyncWriteExt::shutdown(&mut self.stream).await;
+    }
+
+    fn queue_close(&mut self, code: CloseCode) {
+        // Whole frames that wait are dropped: the client resumes from what it has.
+        self.queue.truncate(usize::from(self.written > 0));
+        let frame = CloseFrame {
+            code: FrameCode::from(code as u16),
+            reason: code.reason().into(),
+        };
+        let mut bridge = Bridge {
+            stream: None::<(Pin<&mut S>, &mut Context<'_>)>,
+            control: &mut self.control,
+        };
+        // Its only failures are those of the writer, and ours takes everything; when the peer was
+        // first to close, its answer is in `control` already.
+        let _ = self.reader.close(&mut bridge, Some(frame));
+    }
+
+    /// The peer has closed: sends what it is owed for that.
+    pub(super) async fn finish(&mut self) {
+        self.queue.truncate(usize::from(self.written > 0));
+        if std::future::poll_fn(|cx| self.poll_write_all(cx))
+            .await
+            .is_ok()
+        {
+            // There is nobody left to be told of a failure.
+            let _ = tokio::io::AsyncWriteExt::shutdown(&mut self.stream).await;
+        }
     }
 
     fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Incoming> {

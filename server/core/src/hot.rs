@@ -356,13 +356,17 @@ impl ShowStock {
             self.touch(row.listing);
         }
         if row.view() != before.view() {
-            self.pending.outputs.push(HotOutput::ReservationChanged {
-                buyer: row.buyer,
-                buyer_name: row.buyer_name.clone(),
-                reservation: row.view(),
-            });
+            self.tell_of(&row);
         }
         Some(result)
+    }
+
+    fn tell_of(&mut self, row: &ReservationRow) {
+        self.pending.outputs.push(HotOutput::ReservationChanged {
+            buyer: row.buyer,
+            buyer_name: row.buyer_name.clone(),
+            reservation: row.view(),
+        });
     }
 
     /// Adds a row that was not there, open or closed.

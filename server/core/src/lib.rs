@@ -5,10 +5,7 @@
 //! caller passes the time in, chooses the ids, and carries the outputs out. State is integers and
 //! ordered maps, so that a run is repeated exactly from its inputs.
 
-#[cfg(feature = "breakages")]
 pub mod breakage;
-#[cfg(not(feature = "breakages"))]
-mod breakage;
 pub mod checkout;
 pub mod comment;
 pub mod hot;

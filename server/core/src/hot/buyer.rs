@@ -47,11 +47,7 @@ impl ShowStock {
         self.refuse_if_full(wanted.buyer)?;
         let row = new_row(wanted, stock, self.now.plus_ms(self.reservation_ttl_ms));
         let reservation = row.view();
-        self.pending.outputs.push(HotOutput::ReservationChanged {
-            buyer: row.buyer,
-            buyer_name: row.buyer_name.clone(),
-            reservation: reservation.clone(),
-        });
+        self.tell_of(&row);
         self.add(row);
         Ok(HotAnswer::Reservation {
             reservation,
@@ -92,7 +88,7 @@ impl ShowStock {
         }
         let fence_at = self.now.plus_ms(fence_ms.clamp(1, CHECKOUT_FENCE_MS_MAX));
         for line in lines {
-            self.add(ReservationRow {
+            let row = ReservationRow {
                 id: line.reservation,
                 listing: line.listing,
                 buyer,
@@ -109,7 +105,9 @@ impl ShowStock {
                 fence_at: Some(fence_at),
                 seated: true,
                 closed_at: None,
-            });
+            };
+            self.tell_of(&row);
+            self.add(row);
         }
         Ok(self.bag(&bag))
     }

@@ -309,8 +309,9 @@ impl OrderLife {
                 self.paid_at = Some(at);
                 (P::Refunding, vec![OrderOutput::Refund])
             }
-            P::Refunded if breakage::is_on(Breakage::DoubleRefund) => {
-                (P::Refunding, vec![OrderOutput::Refund])
+            P::Refunding | P::Refunded if breakage::is_on(Breakage::DoubleRefund) => {
+                self.version += 1;
+                (self.phase, vec![OrderOutput::Refund])
             }
             P::Paid
             | P::Reclaiming

@@ -5,20 +5,10 @@
 use std::collections::BTreeMap;
 
 use vetrina_core::hot::HotOutput;
-use vetrina_core::reservation::ReservationRow;
-use vetrina_core::waitlist::WaitlistRow;
 use vetrina_protocol::id::{ListingId, OrderId, ReservationId, UserId};
 use vetrina_protocol::money::Money;
 use vetrina_protocol::time::UnixMs;
 use vetrina_protocol::view::{OrderState, Reservation, ReservationState, Stock, WaitlistPlace};
-
-use crate::journal::LAG_MS;
-use crate::provider::{Intent, Provider};
-
-/// How long a closed reservation's id repeats its answer.
-const RETENTION_MS: i64 = 900_000;
-
-pub(crate) type Verdict = Result<(), String>;
 
 macro_rules! claim {
     ($holds:expr, $($complaint:tt)*) => {
@@ -27,6 +17,11 @@ macro_rules! claim {
         }
     };
 }
+
+mod orders;
+mod recovery;
+
+pub(crate) type Verdict = Result<(), String>;
 
 pub(crate) struct Oracle {
     /// Nothing is ever lost or late in this run: every promise must be kept to the unit.
@@ -156,9 +151,6 @@ impl Oracle {
 
     /// Something that the hot store told.
     pub(crate) fn hear(&mut self, now: UnixMs, output: &HotOutput) -> Verdict {
-        if std::env::var("DBG").is_ok() {
-            eprintln!("{now:?} {output:?}");
-        }
         match output {
             HotOutput::StockChanged { listing, stock } => self.hear_stock(*listing, stock),
             HotOutput::ReservationChanged {
@@ -364,226 +356,6 @@ impl Oracle {
         Ok(())
     }
 
-    /// The ledger committed an order.
-    pub(crate) fn claimed(
-        &mut self,
-        order: OrderId,
-        buyer: UserId,
-        bag: &[ReservationId],
-        total: Money,
-    ) -> Verdict {
-        claim!(!self.orders.contains_key(&order), "{order} was made twice");
-        let mut lines = Vec::new();
-        let mut sum = 0;
-        for id in bag {
-            let told = self
-                .told
-                .get(id)
-                .ok_or_else(|| format!("{order} has {id}: never given"))?;
-            claim!(
-                told.buyer == buyer,
-                "{order} has {id}, which is another buyer's"
-            );
-            claim!(
-                told.order.is_none(),
-                "{order} has {id}, which is in {:?}",
-                told.order
-            );
-            lines.push((told.listing, told.quantity));
-            sum += told.price.amount_minor * i64::from(told.quantity);
-        }
-        claim!(
-            sum == total.amount_minor,
-            "{order} costs {total:?}, its bag {sum}"
-        );
-        let state = OrderState::Pending;
-        let made = ToldOrder {
-            buyer,
-            lines,
-            state,
-            holds: false,
-            restock: None,
-            total,
-        };
-        self.orders.insert(order, made);
-        self.attach(order, bag);
-        self.hold(order, true)
-    }
-
-    /// The ledger refused a claim of units that were reserved.
-    pub(crate) fn claim_refused(&self, order: OrderId, why: &str) -> Verdict {
-        claim!(
-            !self.strict,
-            "{order} had its units reserved and was refused: {why}"
-        );
-        Ok(())
-    }
-
-    /// The ledger gave an order its units again.
-    pub(crate) fn reclaimed(&mut self, order: OrderId, bag: &[ReservationId]) -> Verdict {
-        self.reclaims += 1;
-        self.attach(order, bag);
-        self.hold(order, true)
-    }
-
-    pub(crate) fn refund_asked(&mut self, order: OrderId, restock: bool) {
-        if let Some(told) = self.orders.get_mut(&order)
-            && told.state == OrderState::Paid
-        {
-            told.restock = Some(restock);
-        }
-    }
-
-    /// A buyer was told of an order's new state.
-    pub(crate) fn order_told(
-        &mut self,
-        order: OrderId,
-        state: OrderState,
-        intent: Option<&Intent>,
-    ) -> Verdict {
-        let told = self
-            .orders
-            .get_mut(&order)
-            .ok_or_else(|| format!("{order}: never made"))?;
-        let before = std::mem::replace(&mut told.state, state);
-        let (holds, restock) = (told.holds, told.restock);
-        let charged = intent.is_some_and(|intent| intent.charges > 0);
-        let canceled = intent.is_none_or(|intent| intent.canceled);
-        use OrderState as S;
-        match (before, state) {
-            (before, after) if before == after => Ok(()),
-            (S::Pending, S::Declined) => Ok(()),
-            (S::Pending | S::Declined, S::Expired | S::Canceled) => {
-                claim!(canceled, "{order} is {state:?}, and may still be paid");
-                self.hold(order, false)
-            }
-            (S::Pending | S::Declined | S::Expired, S::Paid) => {
-                claim!(
-                    charged,
-                    "{order} is said to be paid, the provider has no money"
-                );
-                claim!(holds, "{order} is paid and has no units");
-                Ok(())
-            }
-            (S::Expired | S::Canceled | S::Paid, S::Refunding) => {
-                claim!(charged, "{order} is refunded, and was never charged");
-                claim!(
-                    holds == (before == S::Paid),
-                    "{order}: units do not fit {before:?}"
-                );
-                Ok(())
-            }
-            (S::Refunding, S::Refunded) => match restock {
-                Some(true) => self.hold(order, false),
-                _ => Ok(()),
-            },
-            (before, after) => Err(format!("{order} went from {before:?} to {after:?}")),
-        }
-    }
-
-    pub(crate) fn refunded(&self, order: OrderId, intent: &Intent) -> Verdict {
-        let refunds = intent.refunds.len();
-        claim!(
-            refunds <= intent.charges as usize,
-            "{order} was refunded {refunds} times"
-        );
-        Ok(())
-    }
-
-    /// What a restart brought back: the journal's rows, before anything else happens.
-    pub(crate) fn recovered(
-        &mut self,
-        now: UnixMs,
-        crashed_at: UnixMs,
-        rows: &[ReservationRow],
-        waiting: &[WaitlistRow],
-    ) -> Verdict {
-        if std::env::var("DBG").is_ok() {
-            eprintln!("RECOVER {now:?} crashed {crashed_at:?} {rows:?}");
-        }
-        let may_be_lost = |changed_at: UnixMs| crashed_at.since(changed_at) < LAG_MS;
-        let rows: BTreeMap<_, _> = rows.iter().map(|row| (row.id, row)).collect();
-        let known: Vec<_> = self.told.keys().copied().collect();
-        for id in known {
-            let told = &self.told[&id];
-            let open = told.is_open();
-            let (state, expires_at) = match rows.get(&id) {
-                _ if told.order.is_some() => (ReservationState::Claimed, told.expires_at),
-                Some(row) => (row.state, row.expires_at),
-                None if open => (ReservationState::Expired, told.expires_at),
-                None => (told.state, told.expires_at),
-            };
-            let same = (state, expires_at) == (told.state, told.expires_at);
-            claim!(
-                same || told.order.is_some() || may_be_lost(told.changed_at),
-                "{id} was {:?} for long, and after the crash it is {state:?}",
-                told.state
-            );
-            let remembered = told.lost
-                || rows.contains_key(&id)
-                || (!told.is_open() && now.since(told.changed_at) >= RETENTION_MS);
-            claim!(
-                remembered || told.order.is_some() || may_be_lost(told.changed_at),
-                "{id} was {:?}, and the crash forgot it",
-                told.state
-            );
-            if !same {
-                self.set(now, id, state, expires_at);
-            }
-            if let Some(told) = self.told.get_mut(&id) {
-                told.lost = !rows.contains_key(&id);
-            }
-        }
-        self.recovered_queues(may_be_lost, waiting)
-    }
-
-    fn recovered_queues(
-        &mut self,
-        may_be_lost: impl Fn(UnixMs) -> bool,
-        waiting: &[WaitlistRow],
-    ) -> Verdict {
-        let mut rows: Vec<_> = waiting.iter().collect();
-        rows.sort_by_key(|row| (row.listing, row.sequence));
-        for (listing, queue) in &mut self.queues {
-            let back: Vec<_> = rows.iter().filter(|row| row.listing == *listing).collect();
-            let mut after = Vec::new();
-            for row in &back {
-                let before = queue.iter().find(|waiter| waiter.buyer == row.buyer);
-                let departure = self.departed.get(&(*listing, row.buyer));
-                claim!(
-                    before.is_some() || departure.is_some_and(|left| may_be_lost(left.at)),
-                    "{} is back in a queue it had left for long",
-                    row.buyer
-                );
-                let joined_at = before.map_or(UnixMs(0), |waiter| waiter.joined_at);
-                let (buyer, quantity) = (row.buyer, row.quantity);
-                after.push(Waiter {
-                    buyer,
-                    quantity,
-                    joined_at,
-                });
-            }
-            let place = |buyer| after.iter().position(|waiter| waiter.buyer == buyer);
-            let kept: Vec<_> = queue
-                .iter()
-                .filter_map(|waiter| place(waiter.buyer))
-                .collect();
-            claim!(
-                kept.is_sorted(),
-                "the queue for {listing} was shuffled by the crash"
-            );
-            let lost = queue
-                .iter()
-                .find(|waiter| place(waiter.buyer).is_none() && !may_be_lost(waiter.joined_at));
-            claim!(
-                lost.is_none(),
-                "a queue lost a buyer who had waited for long"
-            );
-            *queue = after;
-        }
-        Ok(())
-    }
-
     /// What a buyer who reads the own state anew is told.
     pub(crate) fn mine(&self, buyer: UserId, mine: &[Reservation]) -> Verdict {
         for heard in mine {
@@ -605,70 +377,6 @@ impl Oracle {
             .values()
             .filter(|told| open.contains(&told.state))
             .count()
-    }
-
-    /// Everything has come to rest: money, units and words must agree.
-    pub(crate) fn at_the_end(&self, provider: &Provider, stocks: &[(ListingId, Stock)]) -> Verdict {
-        for (order, intent) in &provider.intents {
-            let told = self
-                .orders
-                .get(order)
-                .ok_or_else(|| format!("{order}: an intent alone"))?;
-            let (charges, refunds) = (intent.charges, intent.refunds.len());
-            claim!(charges <= 1, "{order} was charged {charges} times");
-            claim!(
-                intent.amount == told.total,
-                "{order} has another price at the provider"
-            );
-            let fits = match told.state {
-                OrderState::Paid => charges == 1 && refunds == 0 && told.holds,
-                OrderState::Refunded => charges == 1 && refunds == 1,
-                OrderState::Expired | OrderState::Canceled => charges == 0 && !told.holds,
-                OrderState::Pending | OrderState::Declined | OrderState::Refunding => false,
-            };
-            claim!(
-                fits,
-                "{order} ends {:?} with {charges} charges and {refunds} refunds, units: {}",
-                told.state,
-                told.holds
-            );
-        }
-        for (order, told) in &self.orders {
-            let intent = provider.intents.contains_key(order);
-            claim!(intent || !told.holds, "{order} has units and no intent");
-        }
-        for (listing, stock) in stocks {
-            let Units { open, held } = self.shelves[listing].units;
-            claim!(open == 0, "{open} of {listing} are reserved for ever");
-            claim!(
-                (stock.claimed, stock.reserved) == (held, 0),
-                "{listing} ends as {stock:?}, orders hold {held}"
-            );
-        }
-        Ok(())
-    }
-
-    pub(crate) fn paid_orders(&self) -> u64 {
-        self.orders
-            .values()
-            .filter(|told| told.state == OrderState::Paid)
-            .count() as u64
-    }
-
-    pub(crate) fn refunded_orders(&self) -> u64 {
-        self.orders
-            .values()
-            .filter(|told| told.state == OrderState::Refunded)
-            .count() as u64
-    }
-
-    fn attach(&mut self, order: OrderId, bag: &[ReservationId]) {
-        for id in bag {
-            if let Some(told) = self.told.get_mut(id) {
-                told.order = Some(order);
-                self.count(*id);
-            }
-        }
     }
 
     fn set(&mut self, now: UnixMs, id: ReservationId, state: ReservationState, expires_at: UnixMs) {
@@ -701,39 +409,5 @@ impl Oracle {
                 _ => {}
             }
         }
-    }
-
-    /// The one place that counts units in orders, and the check that nothing is oversold.
-    fn hold(&mut self, order: OrderId, holds: bool) -> Verdict {
-        let told = self
-            .orders
-            .get_mut(&order)
-            .ok_or("an order that was never made")?;
-        if std::mem::replace(&mut told.holds, holds) == holds {
-            return Ok(());
-        }
-        for (listing, quantity) in &told.lines {
-            let own = self.units.entry((*listing, told.buyer)).or_default();
-            let shelf = self.shelves.get_mut(listing).expect("it was stocked");
-            if !holds {
-                own.held -= quantity;
-                shelf.units.held -= quantity;
-                continue;
-            }
-            own.held += quantity;
-            shelf.units.held += quantity;
-            let (held, total) = (shelf.units.held, shelf.total);
-            claim!(
-                held <= total,
-                "oversold: {held} of {listing} are in orders, there are {total}"
-            );
-            let (owned, limit) = (own.held, shelf.per_buyer);
-            claim!(
-                owned <= limit,
-                "{} owns {owned} of {listing}, limit {limit}",
-                told.buyer
-            );
-        }
-        Ok(())
     }
 }

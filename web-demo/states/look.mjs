@@ -112,11 +112,9 @@ function cutOff() {
     if (box.width === 0 || box.height === 0 || element.closest('.sr-only')) continue;
     const text = (element.textContent ?? '').trim().slice(0, 40);
     if (box.right > root.clientWidth + 1 || box.left < -1) found.push(`outside the page: ${text}`);
-    const may =
-      element.matches('h1, .truncate, .line-clamp-2') ||
-      element.querySelector('.truncate, .line-clamp-2');
-    if (!may && element.scrollWidth > element.clientWidth + 1 && !element.matches('.sr-only'))
-      found.push(`cut off: ${text}`);
+    const cuts = '.truncate, .line-clamp-2';
+    const may = element.matches(`h1, ${cuts}`) || element.querySelector(`${cuts}, .absolute`);
+    if (!may && element.scrollWidth > element.clientWidth + 1) found.push(`cut off: ${text}`);
   }
   return found;
 }

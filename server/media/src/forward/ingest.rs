@@ -455,3 +455,7 @@ impl Source {
         self.frames += u64::from(header.marker && self.kind == MediaKind::Video);
     }
 }
+
+#[cfg(test)]
+#[path = "ingest_tests.rs"]
+mod tests;

@@ -78,7 +78,8 @@ pub(crate) struct Client {
     pub(crate) sealed: Vec<Vec<u8>>,
     /// Decrypted RTCP compounds.
     pub(crate) control: Vec<Vec<u8>>,
-    /// Answered ICE checks.
+    /// ICE checks sent, and those that were answered.
+    pub(crate) asked: usize,
     pub(crate) checks: usize,
     pub(crate) closed: bool,
     pub(crate) failed: bool,
@@ -112,6 +113,7 @@ impl Client {
             media: Vec::new(),
             sealed: Vec::new(),
             control: Vec::new(),
+            asked: 0,
             checks: 0,
             closed: false,
             failed: false,
@@ -178,6 +180,7 @@ impl Client {
     /// Sends an ICE check with the present credentials.
     pub(crate) fn check(&mut self) {
         self.last_check = Some(Instant::now());
+        self.asked += 1;
         let provider = default_provider().expect("built in");
         let (name, pwd) = (format!("{}:client", self.ufrag), self.pwd.clone());
         let mut message = Message::new();

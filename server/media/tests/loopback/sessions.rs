@@ -127,6 +127,7 @@ async fn ice_restarts_while_media_goes_on() {
     live(&media, &mut publisher, &frame(1, 0, true)).await;
     let (mut viewer, _) = join(&media, Habits::viewer()).await;
     for any in ["*", "\"*\""] {
+        assert!(publisher.pump(|publisher| publisher.checks == publisher.asked));
         let restart = fragment(&format!("again{}", any.len()), PWD);
         let patched = media
             .patch(answer.session, &restart, Some(any))
@@ -147,14 +148,17 @@ async fn ice_restarts_while_media_goes_on() {
             .patch(answer.session, &restart, Some(&answer.etag))
             .await;
         assert_eq!(stale, Err(Refused::StaleTag));
-        publisher.listen(Duration::from_millis(20));
-        publisher.checks = 0;
+        let before = publisher.checks;
         publisher.check();
         publisher.listen(Duration::from_millis(50));
-        assert_eq!(publisher.checks, 0, "the old credentials stopped working");
+        assert_eq!(
+            publisher.checks, before,
+            "the old credentials stopped working"
+        );
         (publisher.ufrag, publisher.pwd) = (ufrag, pwd);
+        publisher.asked = before;
         publisher.check();
-        assert!(publisher.pump(|publisher| publisher.checks == 1));
+        assert!(publisher.pump(|publisher| publisher.checks > before));
     }
     publisher.send(&frame(2, 3_000, false));
     assert!(viewer.pump(|viewer| viewer.video().len() == 2));
@@ -172,9 +176,9 @@ async fn a_client_that_moves_to_another_address_is_followed() {
         .set_read_timeout(Some(Duration::from_millis(2)))
         .expect("a positive time");
     viewer.socket = elsewhere;
-    viewer.checks = 0;
+    let before = viewer.checks;
     viewer.check();
-    assert!(viewer.pump(|viewer| viewer.checks == 1));
+    assert!(viewer.pump(|viewer| viewer.checks > before));
     publisher.send(&frame(2, 3_000, false));
     assert!(viewer.pump(|viewer| viewer.video().len() == 2));
 }
@@ -183,11 +187,14 @@ async fn a_client_that_moves_to_another_address_is_followed() {
 async fn silence_is_an_interruption_and_its_end_is_told() {
     let media = start();
     let (mut publisher, _) = join(&media, Habits::publisher()).await;
+    let begun = Instant::now();
     live(&media, &mut publisher, &frame(1, 0, true)).await;
     let before = media.newest_frame(SHOW).expect("a frame came");
-    let begun = Instant::now();
     reach(&media, |status| status.phase == Phase::Interrupted).await;
-    assert!(begun.elapsed() > Duration::from_millis(1_500));
+    assert!(
+        begun.elapsed() >= Duration::from_secs(2),
+        "not at the first pause"
+    );
     publisher.send(&frame(2, 180_000, true));
     reach(&media, |status| status.phase == Phase::Live).await;
     assert!(media.newest_frame(SHOW).expect("a frame came") > before);

@@ -74,6 +74,7 @@ impl Shard {
             SessionKind::Subscriber => room.subscribers.push(key),
         }
         room.publish_status(now.instant);
+        tracing::debug!(?session, ?kind, "a media session was opened");
         Ok(Answer { sdp, session, etag })
     }
 

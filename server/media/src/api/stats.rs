@@ -60,6 +60,8 @@ pub struct BroadcastStats {
     pub lost_out_ratio: f64,
     /// Round trip to the publisher in milliseconds, once measured.
     pub publisher_rtt_ms: Option<f64>,
+    /// Mean round trip to the subscribers in milliseconds, once measured.
+    pub subscribers_rtt_ms: Option<f64>,
     /// What the publisher sent during the last second, in bits per second.
     pub bitrate_in_bps: u64,
     /// What the subscribers were sent during the last second, in bits per second.

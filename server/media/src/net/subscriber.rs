@@ -34,7 +34,7 @@ impl Subscriber {
                 track: Downtrack::new(first_number()),
                 source: next_source(),
                 repair: repairs.then(|| (next_source(), first_number())),
-                offered: section.codecs.clone(),
+                offered: section.codecs.iter().map(Choice::from).collect(),
                 chosen: None,
                 sent: Traffic::default(),
                 sealed: Vec::new(),
@@ -105,6 +105,24 @@ pub(crate) struct Path<'a> {
     pub(crate) to: SocketAddr,
 }
 
+/// A negotiated codec, without the texts of its offer: there are thousands of subscribers.
+#[derive(Debug, Clone, Copy)]
+struct Choice {
+    codec: Codec,
+    payload_type: u8,
+    repair_type: Option<u8>,
+}
+
+impl From<&OfferedCodec> for Choice {
+    fn from(offered: &OfferedCodec) -> Self {
+        Self {
+            codec: offered.codec,
+            payload_type: offered.payload_type,
+            repair_type: offered.rtx,
+        }
+    }
+}
+
 /// One track on its way to one subscriber.
 #[derive(Debug)]
 pub(crate) struct Out {
@@ -113,7 +131,7 @@ pub(crate) struct Out {
     pub(crate) source: u32,
     /// Source and next number of retransmissions.
     repair: Option<(u32, u64)>,
-    offered: Vec<OfferedCodec>,
+    offered: Vec<Choice>,
     /// The last codec sent and the place of its best match in `offered`.
     chosen: Option<(Codec, Option<usize>)>,
     pub(crate) sent: Traffic,
@@ -227,6 +245,6 @@ impl Out {
             }
         };
         let offered = &self.offered[place?];
-        Some((offered.payload_type, offered.rtx))
+        Some((offered.payload_type, offered.repair_type))
     }
 }

@@ -2,6 +2,7 @@
 //! attack. Nothing here knows the engine's insides.
 
 mod client;
+mod cost;
 mod hostile;
 mod sessions;
 

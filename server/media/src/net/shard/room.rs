@@ -53,6 +53,7 @@ pub(super) struct Figures {
     pub(super) retransmitted: u64,
     pub(super) bitrate_out_bps: u64,
     pub(super) lost_ratio: f64,
+    pub(super) round_trip_ms: Option<f64>,
     pub(super) backlog: u64,
     pub(super) measured_bytes: u64,
 }
@@ -170,6 +171,7 @@ impl Room {
             lost_in: self.figures.past_lost + ingest.map_or(0, Ingest::lost),
             lost_out_ratio: self.figures.lost_ratio,
             publisher_rtt_ms: round_trip.map(|trip| trip.as_secs_f64() * 1_000.0),
+            subscribers_rtt_ms: self.figures.round_trip_ms,
             bitrate_in_bps: ingest.map_or(0, Ingest::bitrate_bps),
             bitrate_out_bps: self.figures.bitrate_out_bps,
             frames_per_second: ingest.map_or(0, Ingest::frames_per_second),

@@ -20,7 +20,7 @@ impl Shard {
     pub(super) fn open(
         &mut self,
         record: Arc<BroadcastRecord>,
-        offer: Box<Offer>,
+        mut offer: Box<Offer>,
         now: Now,
     ) -> Result<Answer, Refused> {
         let (broadcast, kind) = (record.id, offer.kind);
@@ -47,6 +47,13 @@ impl Shard {
             .map(Subscriber::tracks)
             .unwrap_or_default();
         let sdp = write_answer(&offer, self.local_side(&credentials), &tracks);
+        if subscriber.is_some() {
+            // A browser's list of codecs takes more memory than all else of a subscriber.
+            offer
+                .sections
+                .iter_mut()
+                .for_each(|section| section.codecs = Vec::new());
+        }
         let peer = Peer {
             session,
             broadcast,

@@ -143,14 +143,11 @@ impl Shard {
                 let peer = peers.get(*key).filter(|peer| peer.secure.is_some())?;
                 peer.subscriber.as_ref()
             });
-            let (count, lost) = watching.fold((0_u32, 0.0), |(count, lost), s| {
-                (count + 1, lost + s.lost_ratio)
-            });
-            room.figures.lost_ratio = if count > 0 {
-                lost / f64::from(count)
-            } else {
-                0.0
-            };
+            let lost: Vec<f64> = watching.clone().map(|s| s.lost_ratio).collect();
+            room.figures.lost_ratio = mean(&lost).unwrap_or(0.0);
+            let trips = watching.filter_map(|s| s.round_trip);
+            let trips: Vec<f64> = trips.map(|trip| trip.as_secs_f64() * 1_000.0).collect();
+            room.figures.round_trip_ms = mean(&trips);
             room.record.set_stats(room.stats());
             totals.forward_queue += room.figures.backlog;
             room.add_to(&mut totals);
@@ -163,4 +160,8 @@ impl Shard {
         totals.sends_failed = self.outbox.failed();
         self.directory.set_stats(totals);
     }
+}
+
+fn mean(values: &[f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }

@@ -63,6 +63,28 @@ pub(crate) const STAGES: &[Stage] = &[
         run: |runner| runner.run_in("", "cargo", &["nextest", "run", "--workspace", "--locked"]),
     },
     Stage {
+        name: "breakages",
+        about: "the simulation's oracle catches each fault that is built into core on purpose",
+        lane: Lane::Front,
+        after: &[],
+        run: |runner| {
+            let mut tests = runner.command("cargo")?;
+            // Of the whole workspace, so that dependencies are those that are already built.
+            tests.args([
+                "nextest",
+                "run",
+                "--locked",
+                "--workspace",
+                "--test",
+                "simulation",
+            ]);
+            tests.args(["--features", "vetrina-core/breakages"]);
+            // A filter that matches nothing is an error.
+            tests.args(["-E", "test(_is_caught)", "--no-tests", "fail"]);
+            runner.run(tests.args(["--success-output", "immediate"]))
+        },
+    },
+    Stage {
         name: "generated",
         about: "what is generated from the wire types is what the repository holds",
         lane: Lane::Front,

@@ -1,6 +1,6 @@
-// The card comes with its frame: for a viewer at +0 and for one whose video is 2 s late. The error is
-// the clock drawn in the frame that the pin was stamped with, minus the clock drawn in the frame on
-// screen when the card is painted first.
+// The card comes with its frame: for a viewer at +0 and for one whose video is 2 s late. The error
+// is the clock drawn in the frame that the pin was stamped with, minus the clock drawn in the
+// frame on screen when the card is painted first.
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { launch } from './browser.ts';

@@ -63,7 +63,8 @@ function measured(page: Page): Promise<string[]> {
       const text = (element.innerText || element.ariaLabel || '').slice(0, 40);
       // Rows of a list may shorten a name that is there in full as their title.
       const cut = element.scrollWidth > element.clientWidth + 1 && element.clientWidth > 0;
-      if (cut && getComputedStyle(element).overflowX !== 'visible') findings.push(`cut off: ${text}`);
+      const hidden = getComputedStyle(element).overflowX !== 'visible';
+      if (cut && hidden) findings.push(`cut off: ${text}`);
       const scrolled = element.closest('[data-scroll], .overflow-x-auto');
       if (!scrolled && (left < -1 || right > innerWidth + 1)) findings.push(`outside: ${text}`);
     }

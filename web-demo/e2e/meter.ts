@@ -37,9 +37,10 @@ export async function shown(page: Page, count: number, withinMs: number): Promis
 /** Waits until so many pins were painted. */
 export async function painted(page: Page, count: number, withinMs: number): Promise<void> {
   await page.waitForFunction(
-    (least) =>
-      (globalThis as unknown as { meter: InPage }).meter.pins.filter((pin) => pin.painted).length >=
-      least,
+    (least) => {
+      const { pins } = (globalThis as unknown as { meter: InPage }).meter;
+      return pins.filter((pin) => pin.painted).length >= least;
+    },
     count,
     { timeout: withinMs },
   );

@@ -122,7 +122,8 @@ export class Seller {
 
   /** The newest order, with its state in words. */
   order(number: string): Locator {
-    return this.page.getByRole('list', { name: 'Orders' }).locator('[data-item]', { hasText: number });
+    const orders = this.page.getByRole('list', { name: 'Orders' });
+    return orders.locator('[data-item]', { hasText: number });
   }
 
   async #ready(): Promise<void> {

@@ -1,5 +1,5 @@
-// The real server in a folder of its own, on free ports, with the seeded demo show; and the links it
-// prints. Knows how to start, to talk REST as the host, and to stop.
+// The real server in a folder of its own, on free ports, with the seeded demo show; and the links
+// it prints. Knows how to start, to talk REST as the host, and to stop.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -42,7 +42,8 @@ export class Server {
         ...['demo', '--data-dir', folder, '--listen', free, '--ops-listen', free],
         ...['--sandbox-listen', free, '--udp-port', '0', ...flags],
       ],
-      { stdio: ['ignore', 'pipe', 'pipe'] },
+      // Enter would print fresh links; an end of the input must not end the server.
+      { stdio: ['pipe', 'pipe', 'pipe'] },
     );
     let output = '';
     const links = await new Promise<Links>((done, fail) => {

@@ -7,6 +7,7 @@ export default defineConfig({
   test: {
     include: ['*.test.ts'],
     environment: 'node',
+    globalSetup: ['contact_sheet.ts'],
     fileParallelism: false,
     sequence: { concurrent: false },
     testTimeout: 120_000,

@@ -1,5 +1,6 @@
-// Runs inside a viewer's page, beside it and without touching it: reads the clock out of every frame
-// that is shown, and notes which frame is on screen when a pin is heard and when its card is painted.
+// Runs inside a viewer's page, beside it and without touching it: reads the clock out of every
+// frame that is shown, and notes which frame is on screen when a pin is heard and when its card is
+// painted.
 import { READ_HEIGHT, read } from '../../src/studio/picture/clock.ts';
 
 export interface SeenFrame {
@@ -39,7 +40,8 @@ class Meter {
     if (!context) throw new Error('no canvas to read frames with');
     this.#context = context;
     document.addEventListener('vetrina:pin-heard', (event) => this.#heard(event as CustomEvent));
-    new MutationObserver(() => this.#changed()).observe(document, { subtree: true, childList: true });
+    const observer = new MutationObserver(() => this.#changed());
+    observer.observe(document, { subtree: true, childList: true });
   }
 
   /** Clock in the frame on screen now. */

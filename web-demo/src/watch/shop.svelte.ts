@@ -138,7 +138,9 @@ export class Shop {
   async reserve(listing: string, quantity: number, mediaTime = this.link.mediaTime()) {
     const at = mediaTime === undefined ? {} : { media_time: mediaTime };
     const answer = await this.#run(listing, { type: 'Reserve', listing, quantity, ...at });
-    return answer?.ok ? answer.done.reservation : undefined;
+    const reservation = answer?.ok ? answer.done.reservation : undefined;
+    if (reservation) this.#reserved(reservation);
+    return reservation;
   }
 
   /** One step where the address is known; else the units are put aside while it is typed. */
@@ -294,8 +296,15 @@ export class Shop {
     return this.listing(reservation.listing)?.title ?? '';
   }
 
+  // The private event may come after the answer; what the answer opens needs its thing now. A
+  // repeated answer may be old, and tells of a reservation that is over.
+  #reserved(reservation: Reservation): void {
+    const known = this.mine.reservations.some(({ id }) => id === reservation.id);
+    if (known || reservation.expires_at_ms <= this.now) return;
+    this.mine = { ...this.mine, reservations: [...this.mine.reservations, reservation] };
+  }
+
   #ordered(order: Order): void {
-    // The private event may come after the answer: the sheet needs the order now.
     if (!this.order(order.id)) {
       this.mine = { ...this.mine, orders: [order, ...this.mine.orders] };
     }

@@ -22,7 +22,7 @@ export const it: WatchWords = {
   seeOrders: 'Vedi i miei ordini',
   videoFailed: 'Qui il video non si può vedere.',
   videoFailedText: 'Puoi comunque seguire i commenti e comprare.',
-  reconnecting: 'Connessione persa. Riconnessione in corso',
+  reconnecting: 'Connessione persa. Mi ricollego',
   backAgain: 'Connessione ritrovata.',
   closedTitle: 'Non sei più in collegamento',
   closed: {
@@ -152,7 +152,7 @@ export const it: WatchWords = {
   refundedText: 'L’intero importo è stato restituito.',
   backToShow: 'Torna alla diretta',
   receipt: 'Ricevuta',
-  buyAnother: 'Comprane un altro',
+  buyAnother: 'Ancora uno',
   orders: 'I miei ordini',
   noOrders: 'Ancora nessun ordine.',
   noOrdersHint: 'Qui vedi quello che compri in questa diretta.',

@@ -304,3 +304,186 @@ fn listing_unknown() -> Refused {
         "a listing of this bag is not part of the show",
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use vetrina_protocol::money::Currency;
+
+    const VASE: ListingId = ListingId(1);
+    const BOWL: ListingId = ListingId(2);
+
+    fn book(total: u32, per_buyer: u32) -> ClaimBook {
+        let row = |listing| StockRow {
+            listing,
+            total,
+            claimed: 0,
+            paid: 0,
+            per_buyer,
+            version: 1,
+        };
+        ClaimBook {
+            stock: [VASE, BOWL].map(|listing| (listing, row(listing))).into(),
+            ..ClaimBook::default()
+        }
+    }
+
+    fn line(reservation: u128, listing: ListingId, quantity: u32) -> ClaimLine {
+        ClaimLine {
+            reservation: ReservationId(reservation),
+            listing,
+            quantity,
+            unit_price: Money::new(250, Currency::EUR),
+        }
+    }
+
+    fn request(number: u128, buyer: u128, lines: Vec<ClaimLine>) -> ClaimRequest {
+        ClaimRequest {
+            order: OrderId(number),
+            buyer: UserId(buyer),
+            key: number.to_string(),
+            body: BodyDigest([1; 32]),
+            lines,
+        }
+    }
+
+    fn code(answer: &ClaimAnswer) -> Option<RefusalCode> {
+        match answer {
+            ClaimAnswer::Refused(refused) => Some(refused.code),
+            ClaimAnswer::Claimed { .. } | ClaimAnswer::Existing { .. } => None,
+        }
+    }
+
+    #[test]
+    fn a_batch_is_decided_in_order_and_each_bag_whole() {
+        let mut book = book(2, 2);
+        let answers = decide_claims(
+            &mut book,
+            &[
+                request(1, 1, vec![line(1, VASE, 1), line(2, BOWL, 2)]),
+                request(2, 2, vec![line(3, VASE, 1), line(4, BOWL, 1)]),
+                request(3, 3, vec![line(5, VASE, 2)]),
+                request(4, 3, vec![line(6, VASE, 1)]),
+            ],
+        );
+        let total = Money::new(750, Currency::EUR);
+        let order = OrderId(1);
+        assert_eq!(answers[0], ClaimAnswer::Claimed { order, total });
+        assert_eq!(
+            code(&answers[1]),
+            Some(RefusalCode::SoldOut),
+            "the bowls are gone"
+        );
+        assert_eq!(
+            code(&answers[2]),
+            Some(RefusalCode::TooFew),
+            "a refused bag took nothing"
+        );
+        assert_eq!(code(&answers[3]), None);
+        assert_eq!(
+            (book.stock[&VASE].claimed, book.stock[&BOWL].claimed),
+            (2, 2)
+        );
+        assert_eq!(book.changed.len(), 2);
+        assert!(book.stock[&VASE].version > 1);
+    }
+
+    #[test]
+    fn a_key_makes_one_order_and_a_reservation_is_in_one() {
+        let mut book = book(5, 5);
+        let first = request(1, 1, vec![line(1, VASE, 1)]);
+        let mut reused = first.clone();
+        reused.body = BodyDigest([2; 32]);
+        let stolen = request(2, 1, vec![line(1, VASE, 1)]);
+        let mut other_buyer = first.clone();
+        other_buyer.buyer = UserId(2);
+        other_buyer.lines = vec![line(9, VASE, 1)];
+        let batch = [first.clone(), first, reused, stolen, other_buyer];
+        let answers = decide_claims(&mut book, &batch);
+        assert_eq!(answers[1], ClaimAnswer::Existing { order: OrderId(1) });
+        assert_eq!(code(&answers[2]), Some(RefusalCode::KeyReused));
+        assert_eq!(code(&answers[3]), Some(RefusalCode::ReservationClosed));
+        assert_eq!(code(&answers[4]), None, "keys are each buyer's own");
+        assert_eq!(book.stock[&VASE].claimed, 2);
+    }
+
+    #[test]
+    fn the_buyers_limit_counts_all_lines_and_orders() {
+        let mut book = book(9, 3);
+        let two_lines = vec![line(1, VASE, 1), line(2, VASE, 2)];
+        let answers = decide_claims(
+            &mut book,
+            &[
+                request(1, 1, two_lines),
+                request(2, 1, vec![line(3, VASE, 1)]),
+            ],
+        );
+        assert_eq!(code(&answers[0]), None);
+        assert_eq!(code(&answers[1]), Some(RefusalCode::BuyerLimit));
+        book.give_back(UserId(1), &[line(1, VASE, 1)], false);
+        assert_eq!(book.buyer_units[&(VASE, UserId(1))], 2);
+        assert!(book.take(UserId(1), &[line(4, VASE, 1)]).is_ok());
+    }
+
+    #[test]
+    fn bad_bags_are_refused() {
+        let mut book = book(9, 9);
+        let twice = vec![line(1, VASE, 1), line(1, VASE, 1)];
+        let mut dollars = line(2, VASE, 1);
+        dollars.unit_price.currency = "USD".parse().unwrap();
+        let mixed = vec![line(1, VASE, 1), dollars];
+        let unknown = vec![line(1, ListingId(77), 1)];
+        let bags = [vec![], twice, mixed, unknown, vec![line(1, VASE, 0)]];
+        let requests: Vec<_> = (1..).zip(bags).map(|(n, bag)| request(n, 1, bag)).collect();
+        let codes: Vec<_> = decide_claims(&mut book, &requests)
+            .iter()
+            .map(code)
+            .collect();
+        use RefusalCode as R;
+        let expected = [
+            R::Invalid,
+            R::Invalid,
+            R::Currency,
+            R::ListingUnknown,
+            R::Invalid,
+        ];
+        assert_eq!(codes, expected.map(Some));
+        assert!(book.changed.is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn never_beyond_total_or_limit(
+            total in 0u32..12,
+            per_buyer in 1u32..5,
+            bags in prop::collection::vec((0u128..4, 1u32..4, 0u32..3), 0..40),
+        ) {
+            let mut book = book(total, per_buyer);
+            let requests: Vec<_> = (1u128..)
+                .zip(bags)
+                .map(|(n, (buyer, vases, bowls))| {
+                    let mut lines = vec![line(n * 2, VASE, vases)];
+                    if bowls > 0 {
+                        lines.push(line(n * 2 + 1, BOWL, bowls));
+                    }
+                    request(n, buyer, lines)
+                })
+                .collect();
+            let answers = decide_claims(&mut book, &requests);
+            let mut sold = BTreeMap::new();
+            for (request, answer) in requests.iter().zip(&answers) {
+                if let ClaimAnswer::Claimed { .. } = answer {
+                    for line in &request.lines {
+                        *sold.entry(line.listing).or_insert(0) += line.quantity;
+                    }
+                }
+            }
+            for (listing, row) in &book.stock {
+                prop_assert!(row.claimed <= total);
+                prop_assert_eq!(row.claimed, sold.get(listing).copied().unwrap_or(0));
+            }
+            prop_assert!(book.buyer_units.values().all(|units| *units <= per_buyer));
+        }
+    }
+}

@@ -184,3 +184,91 @@ pub fn check_slow_mode(seconds: u32) -> Result<(), Refused> {
         format!("seconds: must be from 0 to {SLOW_MODE_S_MAX}, not {seconds}"),
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANNA: UserId = UserId(1);
+    const BRUNO: UserId = UserId(2);
+
+    fn say(gate: &mut CommentGate, at: i64, who: UserId, text: &str) -> Result<String, Refused> {
+        gate.admit(UnixMs(at), who, Role::Viewer, text)
+    }
+
+    fn code(result: Result<String, Refused>) -> (RefusalCode, Option<u64>) {
+        let refused = result.unwrap_err();
+        (refused.code, refused.retry_after_ms)
+    }
+
+    #[test]
+    fn length_is_counted_in_characters_after_cleaning() {
+        assert_eq!(check_text("  è  "), Ok("è".to_owned()));
+        assert_eq!(code(check_text(" \u{200B} ")).0, RefusalCode::Invalid);
+        assert!(check_text(&"è".repeat(300)).is_ok());
+        assert_eq!(code(check_text(&"è".repeat(301))).0, RefusalCode::Invalid);
+    }
+
+    #[test]
+    fn slow_mode_says_how_long_and_spares_hosts() {
+        let mut gate = CommentGate::new();
+        gate.observe(&Event::SlowModeChanged { seconds: 30 });
+        say(&mut gate, 0, ANNA, "one").unwrap();
+        let refused = code(say(&mut gate, 10_000, ANNA, "two"));
+        assert_eq!(refused, (RefusalCode::SlowMode, Some(20_000)));
+        say(&mut gate, 10_000, BRUNO, "two").unwrap();
+        say(&mut gate, 30_000, ANNA, "two").unwrap();
+        for (at, text) in [(0, "host one"), (1, "host two")] {
+            gate.admit(UnixMs(at), UserId(9), Role::Host, text).unwrap();
+        }
+    }
+
+    #[test]
+    fn the_same_words_within_ten_seconds_are_refused() {
+        let mut gate = CommentGate::new();
+        say(&mut gate, 0, ANNA, "bello").unwrap();
+        let refused = code(say(&mut gate, 9_999, ANNA, " bello\u{200B} "));
+        assert_eq!(refused.0, RefusalCode::DuplicateComment);
+        say(&mut gate, 9_999, BRUNO, "bello").unwrap();
+        say(&mut gate, 10_000, ANNA, "bello").unwrap();
+    }
+
+    #[test]
+    fn nobody_floods() {
+        let mut gate = CommentGate::new();
+        for n in 0..COMMENT_BURST {
+            say(&mut gate, 0, ANNA, &n.to_string()).unwrap();
+        }
+        assert_eq!(
+            code(say(&mut gate, 0, ANNA, "x")),
+            (RefusalCode::RateLimited, Some(2_000))
+        );
+        say(&mut gate, 2_000, ANNA, "x").unwrap();
+    }
+
+    #[test]
+    fn muted_until_allowed_again() {
+        let mut gate = CommentGate::new();
+        let mute = |muted| Event::ViewerMuted {
+            viewer: ANNA,
+            muted,
+        };
+        gate.observe(&mute(true));
+        assert_eq!(code(say(&mut gate, 0, ANNA, "x")).0, RefusalCode::Muted);
+        gate.admit(UnixMs(0), ANNA, Role::Moderator, "x").unwrap();
+        gate.observe(&mute(false));
+        say(&mut gate, 20_000, ANNA, "x").unwrap();
+    }
+
+    #[test]
+    fn memory_is_bounded_and_forgets_the_longest_silent() {
+        let mut gate = CommentGate::new();
+        for n in 0..=COMMENTERS_MAX {
+            say(&mut gate, n as i64, UserId(n as u128), "ciao").unwrap();
+        }
+        assert_eq!(gate.said.len(), COMMENTERS_MAX);
+        assert_eq!(gate.by_time.len(), COMMENTERS_MAX);
+        assert!(!gate.said.contains_key(&UserId(0)));
+        assert!(gate.said.contains_key(&UserId(1)));
+    }
+}

@@ -169,3 +169,68 @@ impl TokenBucket {
         u64::from(self.rate.per_minute.max(1))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const RATE: Rate = Rate {
+        burst: 3,
+        per_minute: 60,
+    };
+
+    #[test]
+    fn a_burst_then_one_a_second() {
+        let mut bucket = TokenBucket::new(RATE, UnixMs(0));
+        for _ in 0..3 {
+            assert_eq!(bucket.take(UnixMs(0)), Ok(()));
+        }
+        assert_eq!(bucket.take(UnixMs(0)), Err(1_000));
+        assert_eq!(bucket.take(UnixMs(999)), Err(1));
+        assert_eq!(bucket.take(UnixMs(1_000)), Ok(()));
+        bucket.put_back();
+        assert_eq!(bucket.take(UnixMs(1_000)), Ok(()));
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_gives_nothing() {
+        let mut bucket = TokenBucket::new(RATE, UnixMs(10_000));
+        assert_eq!(bucket.take_many(UnixMs(10_000), 3), Ok(()));
+        assert!(bucket.take(UnixMs(0)).is_err());
+        assert!(bucket.take(UnixMs(10_500)).is_err());
+        assert_eq!(bucket.take(UnixMs(11_000)), Ok(()));
+    }
+
+    #[test]
+    fn more_than_the_burst_asks_for_a_full_bucket() {
+        let mut bucket = TokenBucket::new(RATE, UnixMs(0));
+        assert_eq!(bucket.take_many(UnixMs(0), 3), Ok(()));
+        assert_eq!(bucket.take_many(UnixMs(0), 100), Err(3_000));
+    }
+
+    proptest! {
+        #[test]
+        fn never_more_than_burst_and_flow(
+            burst in 1u32..20,
+            per_minute in 1u32..6_000,
+            gaps in prop::collection::vec(0i64..2_000, 1..200),
+        ) {
+            let mut bucket = TokenBucket::new(Rate { burst, per_minute }, UnixMs(0));
+            let (mut now, mut taken) = (0, 0u64);
+            for gap in gaps {
+                now += gap;
+                match bucket.take(UnixMs(now)) {
+                    Ok(()) => taken += 1,
+                    Err(wait_ms) => {
+                        // The promised wait is exactly enough.
+                        let then = UnixMs(now + i64::try_from(wait_ms).unwrap());
+                        prop_assert!(bucket.clone().take(then).is_ok());
+                    }
+                }
+                let flowed = u64::from(per_minute) * now.unsigned_abs() / 60_000;
+                prop_assert!(taken <= u64::from(burst) + flowed);
+            }
+        }
+    }
+}

@@ -396,3 +396,6 @@ impl OrderLife {
 fn closed(message: &'static str) -> Refused {
     Refused::new(RefusalCode::OrderClosed, message)
 }
+
+#[cfg(test)]
+mod tests;

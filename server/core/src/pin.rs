@@ -73,3 +73,54 @@ fn frame(
     }
     Ok(Some(wanted))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NEWEST: MediaTime = MediaTime(10_000_000);
+
+    fn pin_at(wanted: Option<MediaTime>, newest: Option<MediaTime>) -> Result<Pin, RefusalCode> {
+        let listing = ListingId(1);
+        decide(UnixMs(7), ShowState::Live, listing, true, wanted, newest).map_err(|no| no.code)
+    }
+
+    #[test]
+    fn the_newest_frame_unless_the_host_says_earlier() {
+        assert_eq!(pin_at(None, Some(NEWEST)).unwrap().media_time, Some(NEWEST));
+        let oldest = MediaTime(NEWEST.0 - 30 * 90_000);
+        assert_eq!(
+            pin_at(Some(oldest), Some(NEWEST)).unwrap().media_time,
+            Some(oldest)
+        );
+        assert_eq!(pin_at(Some(NEWEST), None).unwrap().media_time, None);
+    }
+
+    #[test]
+    fn neither_the_future_nor_long_ago() {
+        let future = MediaTime(NEWEST.0 + 1);
+        assert_eq!(
+            pin_at(Some(future), Some(NEWEST)),
+            Err(RefusalCode::Invalid)
+        );
+        let long_ago = MediaTime(NEWEST.0 - 30 * 90_000 - 1);
+        assert_eq!(
+            pin_at(Some(long_ago), Some(NEWEST)),
+            Err(RefusalCode::Invalid)
+        );
+    }
+
+    #[test]
+    fn only_listings_of_a_show_that_is_not_over() {
+        let pin = |state, exists| {
+            decide(UnixMs(7), state, ListingId(1), exists, None, None).map_err(|no| no.code)
+        };
+        assert!(pin(ShowState::Scheduled, true).is_ok());
+        assert_eq!(
+            pin(ShowState::Live, false),
+            Err(RefusalCode::ListingUnknown)
+        );
+        assert_eq!(pin(ShowState::Ended, true), Err(RefusalCode::ShowState));
+        assert!(decide_unpin(ShowState::Replay, None).is_err());
+    }
+}

@@ -57,3 +57,43 @@ impl Presence {
         self.nodes.values().map(|lease| lease.until).min()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sum_of_the_leases_that_hold() {
+        let mut presence = Presence::new();
+        presence.report(UnixMs(0), 1, 10, 1_000);
+        presence.report(UnixMs(500), 2, 5, 1_000);
+        assert_eq!(presence.viewers(UnixMs(999)), 15);
+        assert_eq!(presence.next_due(), Some(UnixMs(1_000)));
+        assert_eq!(
+            presence.viewers(UnixMs(1_000)),
+            5,
+            "node 1 died without a word"
+        );
+        presence.report(UnixMs(1_000), 2, 7, 1_000);
+        assert_eq!(presence.viewers(UnixMs(1_000)), 7);
+        presence.report(UnixMs(1_001), 2, 0, 1_000);
+        assert_eq!(presence.viewers(UnixMs(1_001)), 0);
+    }
+
+    #[test]
+    fn nodes_are_bounded() {
+        let mut presence = Presence::new();
+        for node in 0..NODES_MAX as u64 {
+            assert!(presence.report(UnixMs(0), node, 1, 10));
+        }
+        assert!(!presence.report(UnixMs(0), u64::MAX, 1, 10));
+        assert!(
+            presence.report(UnixMs(0), 1, 3, 10),
+            "a known node may go on"
+        );
+        assert!(
+            presence.report(UnixMs(10), u64::MAX, 1, 10),
+            "the dead made room"
+        );
+    }
+}

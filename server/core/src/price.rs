@@ -29,3 +29,22 @@ pub fn check(price: Money, currency: Currency) -> Result<(), Refused> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn from_one_cent_to_the_bound_in_the_shows_currency() {
+        let code = |amount, letters: &str| {
+            let price = Money::new(amount, letters.parse().unwrap());
+            check(price, Currency::EUR).map_err(|refused| refused.code)
+        };
+        assert_eq!(code(1, "EUR"), Ok(()));
+        assert_eq!(code(PRICE_MINOR_MAX, "EUR"), Ok(()));
+        assert_eq!(code(0, "EUR"), Err(RefusalCode::Invalid));
+        assert_eq!(code(-5, "EUR"), Err(RefusalCode::Invalid));
+        assert_eq!(code(PRICE_MINOR_MAX + 1, "EUR"), Err(RefusalCode::Invalid));
+        assert_eq!(code(1, "USD"), Err(RefusalCode::Currency));
+    }
+}

@@ -376,3 +376,6 @@ pub fn conflate(events: &[LoggedEvent]) -> Vec<LoggedEvent> {
     kept.reverse();
     kept
 }
+
+#[cfg(test)]
+mod tests;

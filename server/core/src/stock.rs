@@ -189,3 +189,39 @@ pub fn allocate(inventory: u32, allocated: u32, given: u32, wanted: u32) -> Resu
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_total_covers_what_is_reserved_and_sold() {
+        let stock = Stock {
+            total: 10,
+            reserved: 2,
+            claimed: 3,
+            paid: 1,
+            available: 5,
+            waiting: 0,
+        };
+        assert!(can_set_total(&stock, 5).is_ok());
+        assert_eq!(
+            can_set_total(&stock, 4).unwrap_err().code,
+            RefusalCode::BelowCommitted
+        );
+        let beyond = can_set_total(&stock, STOCK_TOTAL_MAX + 1).unwrap_err();
+        assert_eq!(beyond.code, RefusalCode::Invalid);
+    }
+
+    #[test]
+    fn two_shows_do_not_sell_the_same_vase() {
+        assert_eq!(allocate(10, 0, 0, 10), Ok(10));
+        assert_eq!(allocate(10, 10, 4, 4), Ok(10), "no change");
+        assert_eq!(allocate(10, 10, 4, 1), Ok(7), "a show gives back");
+        assert_eq!(
+            allocate(10, 7, 1, 5).unwrap_err().code,
+            RefusalCode::InventoryShort
+        );
+        assert!(allocate(u32::MAX, u32::MAX, 0, 1).is_err());
+    }
+}

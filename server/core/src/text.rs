@@ -74,3 +74,62 @@ fn is_combining(letter: char) -> bool {
         | '\u{0E47}'..='\u{0E4E}' | '\u{1AB0}'..='\u{1AFF}' | '\u{1DC0}'..='\u{1DFF}'
         | '\u{20D0}'..='\u{20FF}' | '\u{FE0F}' | '\u{FE20}'..='\u{FE2F}')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_could_act_is_gone() {
+        assert_eq!(clean("  ciao \n\t bella  "), "ciao bella");
+        assert_eq!(clean("abc\u{202E}fdp.exe\u{202C}"), "abcfdp.exe");
+        assert_eq!(clean("\u{1b}[31mred\u{7}\0"), "[31mred");
+        assert_eq!(clean("a\u{200B}b\u{FEFF}c\u{2066}d\u{00AD}e"), "abcde");
+        assert_eq!(clean("line\u{2028}separator"), "line separator");
+        assert_eq!(clean("\u{3164}\u{2800}\u{200B}"), "");
+        assert_eq!(clean("tag\u{E0041}"), "tag");
+    }
+
+    #[test]
+    fn what_people_write_stays() {
+        for text in [
+            "perché no? è così",
+            "<b>not markup here</b>",
+            "👩‍👩‍👧 ❤️ 👍🏽",
+            "日本語",
+            "שלום",
+        ] {
+            assert_eq!(clean(text), text);
+        }
+        assert_eq!(
+            clean("a\u{200D}b"),
+            "ab",
+            "a joiner outside an emoji is invisible"
+        );
+    }
+
+    #[test]
+    fn marks_are_not_piled_up() {
+        let pile = format!("z{}", "\u{0301}".repeat(50));
+        assert_eq!(clean(&pile).chars().count(), 1 + COMBINING_MARKS_MAX);
+    }
+
+    #[test]
+    fn names_are_cut_and_trimmed() {
+        assert_eq!(clean_name("  Anna   Maria ", 5), "Anna");
+        assert_eq!(clean_name("\u{202E}", 40), "");
+    }
+
+    proptest! {
+        #[test]
+        fn cleaning_twice_changes_nothing(text in "\\PC{0,40}|[\u{0}-\u{2FFF}]{0,40}") {
+            let once = clean(&text);
+            prop_assert_eq!(clean(&once), once.clone());
+            prop_assert!(!once.chars().any(char::is_control));
+            let acts = once.contains(['\u{202E}', '\u{2067}', '\u{200B}', '\u{FEFF}']);
+            prop_assert!(!acts);
+            prop_assert!(!once.starts_with(' ') && !once.ends_with(' '));
+        }
+    }
+}

@@ -39,17 +39,25 @@ fn thousands_of_shows_keep_every_promise() {
         None => 1..=number("VETRINA_SEEDS").unwrap_or(SEEDS),
     };
     let count = seeds.end() - seeds.start() + 1;
-    for seed in seeds {
-        match World::new(seed).run() {
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let shares: Vec<Result<Tally, String>> = std::thread::scope(|scope| {
+        let share = |nth| seeds.clone().skip(nth).step_by(threads);
+        let workers: Vec<_> = (0..threads)
+            .map(|nth| scope.spawn(move || run_all(share(nth))))
+            .collect();
+        workers
+            .into_iter()
+            .map(|worker| worker.join().expect("no worker panics"))
+            .collect()
+    });
+    for share in shares {
+        match share {
             Ok(tally) => sum.add(&tally),
-            Err(complaint) => panic!(
-                "seed {seed}: {complaint}\nrerun it alone: \
-                 VETRINA_SEED={seed} cargo test -p vetrina-core --test simulation"
-            ),
+            Err(complaint) => panic!("{complaint}"),
         }
     }
     println!(
-        "{count} seeds in {:.1} s: {sum}",
+        "{count} seeds in {:.1} s on {threads} threads: {sum}",
         started.elapsed().as_secs_f32()
     );
     assert!(
@@ -59,6 +67,21 @@ fn thousands_of_shows_keep_every_promise() {
     if count >= 100 {
         sum.assert_rich();
     }
+}
+
+/// Runs until the first complaint, which names its seed.
+fn run_all(seeds: impl Iterator<Item = u64>) -> Result<Tally, String> {
+    let mut sum = Tally::default();
+    for seed in seeds {
+        let tally = World::new(seed).run().map_err(|complaint| {
+            format!(
+                "seed {seed}: {complaint}\nrerun it alone: \
+                 VETRINA_SEED={seed} cargo test -p vetrina-core --test simulation"
+            )
+        })?;
+        sum.add(&tally);
+    }
+    Ok(sum)
 }
 
 #[cfg(feature = "breakages")]

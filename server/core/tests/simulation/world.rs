@@ -161,7 +161,7 @@ impl World {
             plans: BTreeMap::new(),
             planned: 0,
             tick_at: None,
-            recount_every: if seed.is_multiple_of(10) { 1 } else { 32 },
+            recount_every: if seed.is_multiple_of(20) { 1 } else { 64 },
             dice,
         };
         world.stock_up();

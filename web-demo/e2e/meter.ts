@@ -28,7 +28,10 @@ export function pins(page: Page): Promise<readonly SeenPin[]> {
 /** Waits until so many frames were shown. */
 export async function shown(page: Page, count: number, withinMs: number): Promise<void> {
   await page.waitForFunction(
-    (least) => (globalThis as unknown as { meter: InPage }).meter.frames.length >= least,
+    (least) => {
+      const { frames } = (globalThis as unknown as { meter: InPage }).meter;
+      return frames.length >= least;
+    },
     count,
     { timeout: withinMs },
   );

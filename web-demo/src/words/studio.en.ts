@@ -88,10 +88,8 @@ export const en = {
   pause: 'Pause picture',
   holdTo: { goLive: 'Hold to go live', goBack: 'Hold to go back on air', end: 'Hold to end' },
   holdHint: 'Keep pressing, or press again to confirm',
-  chooseFirst: 'Choose a picture first',
   connectingVideo: 'Going live',
   reconnectingVideo: 'Upload broken off. Reconnecting.',
-  onAirFor: (time: string) => `On air for ${time}`,
   endedTitle: 'The show has ended',
   endedHelp:
     'Open orders may still be paid until their time is over. They stay in the list on the right.',
@@ -116,14 +114,12 @@ export const en = {
   runOfShow: 'Run of show',
   noListings: 'No products in this show yet. Add them by import or REST, and they appear here.',
   pin: 'Pin',
-  pinned: 'On screen',
   unpin: 'Unpin',
   pinThis: (title: string) => `Pin ${title}`,
   moveThis: (title: string) => `Move ${title}`,
   moved: (title: string, place: number) => `${title} is now number ${place}`,
   priceOf: (title: string) => `Price of ${title}`,
   stockOf: (title: string) => `Units of ${title}`,
-  edit: 'Edit',
   badPrice: 'Type an amount such as 24.50',
   badStock: 'Type a whole number',
   left: (count: number) => plural(count, { one: '# left', other: '# left' }),
@@ -193,6 +189,7 @@ export const en = {
     source_ended: 'The picture has stopped. Choose a source to go on.',
     publish_refused: (detail: string) => `The server refused the picture. ${detail}`,
   },
+  /** Where a host needs other words than a buyer. */
   refusals: {
     offline: 'No connection: that was not sent. Try again when it is back.',
     closed: 'Disconnected: that was not sent. Reload the page.',
@@ -200,13 +197,7 @@ export const en = {
     inventory_short: 'You own fewer units than that. Raise the inventory first.',
     not_live: 'The show is not on air.',
     show_state: 'The show has ended: this cannot be changed any more.',
-    forbidden: 'Your role may not do that.',
-    rate_limited: 'Too fast. Wait a moment and try again.',
-    overloaded: 'The server is busy. Try again in a moment.',
-    try_again: 'That was not decided. Try again.',
     internal: 'The server failed. Try again; if it stays, look at the ops page.',
-    duplicate_comment: 'You just said that.',
-    comment_unknown: 'That comment is gone already.',
   } satisfies Partial<Record<RefusalCode | 'offline' | 'closed', string>>,
 };
 

@@ -89,10 +89,8 @@ export const it: StudioWords = {
     end: 'Tieni premuto per chiudere',
   },
   holdHint: 'Continua a premere, o premi di nuovo per confermare',
-  chooseFirst: 'Scegli prima un’immagine',
   connectingVideo: 'Si va in onda',
   reconnectingVideo: 'Invio interrotto. Nuovo tentativo.',
-  onAirFor: (time) => `In onda da ${time}`,
   endedTitle: 'La diretta è finita',
   endedHelp:
     'Gli ordini aperti si possono ancora pagare entro il loro termine. Restano ' +
@@ -104,12 +102,12 @@ export const it: StudioWords = {
     slow: (sent, wanted) => `Invio lento: ${sent} di ${wanted} Mb/s`,
     lossy: (percent) => `La rete perde il ${percent} dell’immagine`,
     computer_slow: (got, wanted) =>
-      `Questo computer è troppo lento: ${got} di ${wanted} immagini al secondo`,
+      `Questo computer è troppo lento: ${got} di ${wanted} fotogrammi al secondo`,
     measuring: 'Misurazione',
   },
   healthDetails: 'Dati dell’invio',
   bitrate: 'Invio',
-  frames: 'Immagini al secondo',
+  frames: 'Fotogrammi al secondo',
   loss: 'Perdita',
   roundTrip: 'Andata e ritorno',
   size: 'Dimensioni',
@@ -119,14 +117,12 @@ export const it: StudioWords = {
   noListings:
     'Ancora nessun prodotto. Aggiungili con l’importazione o via REST e compariranno qui.',
   pin: 'Mostra',
-  pinned: 'Sullo schermo',
   unpin: 'Togli',
   pinThis: (title) => `Mostra ${title}`,
   moveThis: (title) => `Sposta ${title}`,
   moved: (title, place) => `${title} ora è il numero ${place}`,
   priceOf: (title) => `Prezzo di ${title}`,
   stockOf: (title) => `Unità di ${title}`,
-  edit: 'Modifica',
   badPrice: 'Scrivi un importo come 24,50',
   badStock: 'Scrivi un numero intero',
   left: (count) => plural(count, { one: '# rimasto', other: '# rimasti' }),
@@ -197,6 +193,7 @@ export const it: StudioWords = {
     source_ended: 'L’immagine si è fermata. Scegli una sorgente per continuare.',
     publish_refused: (detail) => `Il server ha rifiutato l’immagine. ${detail}`,
   },
+  /** Where a host needs other words than a buyer. */
   refusals: {
     offline: 'Nessuna connessione: non è stato inviato. Riprova quando torna.',
     closed: 'Scollegato: non è stato inviato. Ricarica la pagina.',
@@ -204,12 +201,6 @@ export const it: StudioWords = {
     inventory_short: 'Possiedi meno unità di così. Aumenta prima l’inventario.',
     not_live: 'La diretta non è in onda.',
     show_state: 'La diretta è finita: non si può più cambiare.',
-    forbidden: 'Il tuo ruolo non lo permette.',
-    rate_limited: 'Troppo in fretta. Aspetta un momento e riprova.',
-    overloaded: 'Il server è occupato. Riprova tra poco.',
-    try_again: 'Non è stato deciso. Riprova.',
     internal: 'Il server ha avuto un errore. Riprova; se resta, guarda la pagina ops.',
-    duplicate_comment: 'L’hai appena detto.',
-    comment_unknown: 'Quel commento non c’è più.',
   },
 };

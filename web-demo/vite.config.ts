@@ -47,7 +47,6 @@ export default defineConfig({
     host: '127.0.0.1',
     proxy: {
       '/v1': { target: server, ws: true },
-      '/pictures': { target: server },
     },
   },
   test: {

@@ -21,7 +21,11 @@ describe('the stock', () => {
   it.each([
     ['plenty', stock({}), { kind: 'onSale', few: false }],
     ['few', stock({ available: 5 }), { kind: 'onSale', few: true }],
-    ['sold out', stock({ available: 0, claimed: 10 }), { kind: 'soldOut', allReserved: false, wouldBe: 1 }],
+    [
+      'sold out',
+      stock({ available: 0, claimed: 10 }),
+      { kind: 'soldOut', allReserved: false, wouldBe: 1 },
+    ],
     [
       'all reserved',
       stock({ available: 0, reserved: 2, claimed: 8, waiting: 3 }),
@@ -40,9 +44,8 @@ describe('the stock', () => {
 describe('the show', () => {
   it('sells while it is live or interrupted', () => {
     const kind = (state: Parameters<typeof cardOf>[1]) => cardOf(vase, state, NO_MINE, NOW).kind;
-    expect(['scheduled', 'live', 'interrupted', 'ended', 'replay'].map((one) => kind(one as never))).toEqual(
-      ['coming', 'onSale', 'onSale', 'over', 'over'],
-    );
+    const states = ['scheduled', 'live', 'interrupted', 'ended', 'replay'] as const;
+    expect(states.map(kind)).toEqual(['coming', 'onSale', 'onSale', 'over', 'over']);
   });
 });
 
@@ -71,7 +74,10 @@ describe('the buyer', () => {
   });
 
   it('may buy another up to the limit', () => {
-    const card = (quantity: number) => cardOf(vase, 'live', mine({ orders: [bought('paid', quantity)] }), NOW);
+    const card = (quantity: number) => {
+      const orders = [bought('paid', quantity)];
+      return cardOf(vase, 'live', mine({ orders }), NOW);
+    };
     expect(card(1)).toMatchObject({ kind: 'paid', another: true });
     expect(card(2)).toMatchObject({ kind: 'paid', another: false });
     const both = mine({ reservations: [reservation('r')], orders: [bought('expired', 2)] });

@@ -1,6 +1,7 @@
 // The REST interface: requests with a bearer token, problems as typed errors, pages by cursor.
 import type {
   BroadcastHealth,
+  DeskOrder,
   Listing,
   ListingPatch,
   NewListing,
@@ -117,11 +118,15 @@ export class Rest {
     return this.request('POST', `/v1/products/${id(product)}/skus`, withKey(body, key));
   }
 
-  orders(show: string, query: { cursor?: string; limit?: number } = {}): Promise<Page<Order>> {
+  orders(show: string, query: { cursor?: string; limit?: number } = {}): Promise<Page<DeskOrder>> {
     return this.request('GET', `/v1/shows/${id(show)}/orders`, { query });
   }
   order(order: string): Promise<Order> {
     return this.request('GET', `/v1/orders/${id(order)}`);
+  }
+  /** Gives the whole amount of a paid order back, once; for the host. */
+  refund(order: string, key?: string): Promise<Order> {
+    return this.request('POST', `/v1/orders/${id(order)}/refund`, withKey(undefined, key));
   }
 
   /** Uploads a picture, to be named in products and shows. */

@@ -1,5 +1,5 @@
-//! The real-time half of a show: WebSocket sessions in rooms. `session` is one WebSocket, `room` one
-//! show on this node, `translate` the border between wire and shop, `admission` the door.
+//! The real-time half of a show: WebSocket sessions in rooms. `session` is one WebSocket, `room`
+//! one show on this node, `translate` the border between wire and shop, `admission` the door.
 //!
 //! It refuses to decide anything about shops: commands go to [`Shop::carry_out`], events come from
 //! the hot store's log.

@@ -50,7 +50,8 @@ export async function painted(page: Page, count: number, withinMs: number): Prom
 }
 
 /** The clock in the frame with this media time, by the frames that this viewer saw: the frame
- *  itself, or, when the browser skipped it, its neighbour and the difference of their timestamps. */
+ *  itself, or, when the browser skipped it, its neighbour and the difference of their timestamps.
+ *  */
 export function drawnAt(seen: readonly SeenFrame[], mediaTime: number): number | undefined {
   const wanted = mediaTime % 2 ** 32;
   let best: { distance: number; drawn: number } | undefined;

@@ -1,6 +1,6 @@
 //! One WebSocket's bytes. Reading is tungstenite's (RFC 6455: masks, fragments, control frames,
-//! UTF-8); writing is ours, because all viewers of a room are sent the same frame: it is framed once
-//! and shared, so a viewer costs neither a copy nor a buffer of its own.
+//! UTF-8); writing is ours, because all viewers of a room are sent the same frame: it is framed
+//! once and shared, so a viewer costs neither a copy nor a buffer of its own.
 //!
 //! It refuses to know what the frames mean, and to queue for a reader that does not read: who
 //! writes asks [`Socket::is_drained`] first.
@@ -96,8 +96,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         self.progress
     }
 
-    /// Drives the socket: writes what waits, and reads unless `reading` is off. Ready when something
-    /// came in, or when writing has just finished (`None`).
+    /// Drives the socket: writes what waits, and reads unless `reading` is off. Ready when
+    /// something came in, or when writing has just finished (`None`).
     pub(super) fn poll_turn(
         &mut self,
         cx: &mut Context<'_>,

@@ -1,6 +1,6 @@
-//! One show's log in memory: a ring of the newest events. What is not archived yet is never dropped;
-//! how much that may be is the caller's to bound ([`Log::waiting`]). It refuses to know what the
-//! events mean and where they are archived.
+//! One show's log in memory: a ring of the newest events. What is not archived yet is never
+//! dropped; how much that may be is the caller's to bound ([`Log::waiting`]). It refuses to know
+//! what the events mean and where they are archived.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -1,7 +1,8 @@
 //! The ledger in one SQLite file: WAL, `synchronous = FULL`, one connection that writes (owned by
 //! the task in `writer`) and a few that only read. Each concern of the ledger is one file below.
 //!
-//! It refuses to decide: what a claim or an order may do is core's; here it is read, asked, written.
+//! It refuses to decide: what a claim or an order may do is core's; here it is read, asked,
+//! written.
 
 mod archive;
 mod catalogue;

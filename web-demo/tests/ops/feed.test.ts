@@ -21,7 +21,8 @@ async function all(...chunks: string[]): Promise<string[]> {
 }
 
 describe('event stream', () => {
-  const text = ': hello\n\ndata: {"a":1}\n\nid: 7\ndata: {"b":\ndata: 2}\n\ndata:x\r\n\r\ndata: lost';
+  const text =
+    ': hello\n\ndata: {"a":1}\n\nid: 7\ndata: {"b":\ndata: 2}\n\ndata:x\r\n\r\ndata: lost';
 
   test('gives the data of each finished event', async () => {
     expect(await all(text)).toEqual(['{"a":1}', '{"b":\n2}', 'x']);

@@ -39,6 +39,7 @@ const HOMES: &[(&str, &[&str])] = &[
             "load-tests/",
             "server/build.rs",
             "protocol/tests/",
+            "server/core/tests/",
         ],
     ),
 ];

@@ -132,10 +132,10 @@ pub(crate) fn decisions(files: &[File]) -> Vec<String> {
     files
         .iter()
         .filter(|file| file.path.starts_with("server/decisions/") && file.ends_in(&["md"]))
-        .filter(|file| !file.text.contains("\n```"))
+        .filter(|file| !file.text.contains("\n```") && !file.text.contains("\n\n    "))
         .map(|file| {
             format!(
-                "{}: show the command that measured it in a ``` block",
+                "{}: show the command that measured it in a code block",
                 file.path
             )
         })

@@ -1,5 +1,5 @@
-//! Where a session starts: with a snapshot, or right after what it has seen before. From the ring if
-//! it reaches back so far, then from the store's log, else a snapshot with the reason.
+//! Where a session starts: with a snapshot, or right after what it has seen before. From the ring
+//! if it reaches back so far, then from the store's log, else a snapshot with the reason.
 
 use std::sync::Arc;
 

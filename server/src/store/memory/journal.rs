@@ -90,7 +90,7 @@ async fn write_each(
         match inner.ledger.archive(vec![batch.clone()]).await {
             Ok(()) => loaded.batch_written(&batch, taken_at),
             Err(StoreError::Refused(refused)) => {
-                tracing::error!(show = %loaded.show, %refused, "this show's log is lost to another");
+                tracing::error!(show = %loaded.show, %refused, "the log is lost to another");
                 loaded.shut();
                 inner.shows.remove(&loaded.show);
             }

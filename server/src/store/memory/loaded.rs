@@ -272,7 +272,10 @@ impl Hot {
         for event in events {
             self.push(event.clone());
         }
-        let ended = |event: &Event| matches!(event, Event::ShowStateChanged { state } if *state == ShowState::Ended);
+        let ended = |event: &Event| match event {
+            Event::ShowStateChanged { state } => *state == ShowState::Ended,
+            _ => false,
+        };
         if events.iter().any(ended) {
             self.stock.apply(self.now, HotCommand::CloseSelling);
             self.carry_out();

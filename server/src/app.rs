@@ -1,89 +1,335 @@
 //! Composes the parts and runs them until shutdown. The only place that knows them all.
 
-use std::net::{SocketAddr, TcpListener};
+mod listeners;
+mod payments;
 
+use std::fs::File;
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, Provider};
+use vetrina_core::limits::Rate;
 
-/// Every port of the process, bound.
-#[derive(Debug)]
-pub struct Listeners {
-    /// Pages, REST, channel, WHIP, WHEP.
-    pub public: TcpListener,
-    /// Ops page, metrics, health.
-    pub ops: TcpListener,
-    /// The sandbox provider's page.
-    pub sandbox: Option<TcpListener>,
-    /// The UDP port, with its engine.
-    pub media: vetrina_media::Media,
+use crate::auth::Tokens;
+use crate::broadcasts::{Broadcasts, Frames};
+use crate::channel::{AdmissionLimits, Channel, ChannelConfig};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::http::serve::{serve, tls_config};
+use crate::ops::feed::{Feed, Sources};
+use crate::ops::health::Health;
+use crate::ops::metrics::Metrics;
+use crate::shop::{self, Shop};
+use crate::store::blob::FolderBlobs;
+use crate::store::memory::MemoryStore;
+use crate::store::sqlite::SqliteLedger;
+use crate::store::{BlobStore, HotStore, Ledger};
+pub use listeners::{Listeners, RunError};
+use payments::Payments;
+
+/// The parts as HTTP handlers see them.
+#[derive(Clone)]
+pub(crate) struct Parts {
+    pub(crate) config: Arc<Config>,
+    pub(crate) clock: Clock,
+    pub(crate) tokens: Arc<Tokens>,
+    pub(crate) metrics: Metrics,
+    pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) blobs: Arc<dyn BlobStore>,
+    pub(crate) shop: Shop,
+    pub(crate) channel: Channel,
+    pub(crate) media: vetrina_media::Media,
+    pub(crate) broadcasts: Broadcasts,
+    pub(crate) payments: Option<Arc<Payments>>,
+    pub(crate) feed: Feed,
+    pub(crate) health: Health,
+    pub(crate) shutdown: CancellationToken,
 }
 
-/// Why the server did not start, or not go on.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// A port cannot be had.
-    #[error("cannot listen on {address}: {source}; choose another with --{option}")]
-    Bind {
-        /// Which option names it.
-        option: &'static str,
-        /// What was asked for.
-        address: SocketAddr,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The media engine does not start.
-    #[error("{0}; choose another port with --udp-port, or an address with --udp-bind")]
-    Media(#[from] vetrina_media::MediaError),
+/// The records of one data folder, open. Programs that seed or import use them without a server.
+pub struct Records {
+    /// What is promised.
+    pub ledger: Arc<SqliteLedger>,
+    /// Pictures.
+    pub blobs: Arc<FolderBlobs>,
 }
 
-impl Listeners {
-    /// Binds every port that the configuration asks for, or none.
+impl Records {
+    /// Opens the folder, making it if it is missing.
     ///
     /// # Errors
-    /// A port is taken or not allowed; the message names the option.
-    pub fn bind(config: &Config) -> Result<Self, RunError> {
-        let public = bind("listen", config.listen)?;
-        let ops = bind("ops-listen", config.ops_listen)?;
-        let sandbox = match config.payment.provider {
-            Provider::Sandbox => Some(bind("sandbox-listen", config.payment.sandbox_listen)?),
-            Provider::None => None,
+    /// The folder or the ledger in it cannot be opened.
+    pub async fn open(config: &Config) -> Result<Self, RunError> {
+        let folder = |source| RunError::Folder {
+            path: config.data_dir.clone(),
+            source,
         };
-        let media = vetrina_media::Media::start(vetrina_media::MediaConfig {
-            udp_bind: config.media.udp,
-            public_ips: config.media.public_ips.clone(),
-            sessions_max: config.media.sessions_max,
-        })?;
+        std::fs::create_dir_all(&config.data_dir).map_err(folder)?;
+        let ledger = SqliteLedger::open(&config.data_dir.join("ledger.sqlite")).await?;
+        let blobs = FolderBlobs::open(config.data_dir.join("pictures")).map_err(folder)?;
         Ok(Self {
-            public,
-            ops,
-            sandbox,
-            media,
+            ledger: Arc::new(ledger),
+            blobs: Arc::new(blobs),
         })
     }
 }
 
-fn bind(option: &'static str, address: SocketAddr) -> Result<TcpListener, RunError> {
-    let fail = |source| RunError::Bind {
-        option,
-        address,
-        source,
-    };
-    let listener = TcpListener::bind(address).map_err(fail)?;
-    listener.set_nonblocking(true).map_err(fail)?;
-    Ok(listener)
+/// A server that is ready to run.
+pub struct App {
+    config: Arc<Config>,
+    listeners: Listeners,
+    records: Records,
+    clock: Clock,
+    /// One process per folder: the hot state is in memory.
+    _lock: File,
+}
+
+impl App {
+    /// Opens the records for these listeners.
+    ///
+    /// # Errors
+    /// Another process uses the folder, or it cannot be opened.
+    pub async fn open(config: Config, listeners: Listeners) -> Result<Self, RunError> {
+        let folder = |source| RunError::Folder {
+            path: config.data_dir.clone(),
+            source,
+        };
+        std::fs::create_dir_all(&config.data_dir).map_err(folder)?;
+        let lock = File::create(config.data_dir.join("lock")).map_err(folder)?;
+        lock.try_lock().map_err(|_| RunError::FolderInUse {
+            path: config.data_dir.clone(),
+        })?;
+        let records = Records::open(&config).await?;
+        Ok(Self {
+            config: Arc::new(config),
+            listeners,
+            records,
+            clock: Clock::system(),
+            _lock: lock,
+        })
+    }
+
+    /// The records, to seed them before the start or to look into them.
+    #[must_use]
+    pub const fn records(&self) -> &Records {
+        &self.records
+    }
+
+    /// The server's clock.
+    #[must_use]
+    pub const fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// The listeners, to learn their addresses.
+    #[must_use]
+    pub const fn listeners(&self) -> &Listeners {
+        &self.listeners
+    }
+
+    /// Serves until `shutdown`, then lets requests and sessions end within the grace period.
+    ///
+    /// # Errors
+    /// A part that the server cannot do without stopped.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
+        let grace = self.config.shutdown_grace;
+        let tls = match &self.config.tls {
+            Some(tls) => Some(tls_config(tls).map_err(RunError::Tls)?),
+            None => None,
+        };
+        let ledger: Arc<dyn Ledger> = self.records.ledger.clone();
+        let clock = self.clock.clone();
+        let now = move || clock.now();
+        let hot = Arc::new(MemoryStore::start(ledger.clone(), Arc::new(now)));
+        let sandbox = payments::open_sandbox(&self.config, &self.listeners).await?;
+        let (parts, mut tasks) = self
+            .compose(&ledger, hot.clone(), sandbox.as_ref(), &shutdown)
+            .await?;
+        let media = parts.media.clone();
+        let channel = parts.channel.clone();
+        let routers =
+            crate::http::routers(parts, sandbox.as_ref().map(|it| it.pay_origin.as_str()));
+        let mut servers = JoinSet::new();
+        let mut start = |listener, router, tls| {
+            servers.spawn(serve(listener, router, tls, shutdown.clone(), grace));
+        };
+        start(self.listeners.public, routers.public, tls.clone());
+        start(self.listeners.ops, routers.ops, None);
+        if let (Some(sandbox), Some(listener)) = (&sandbox, self.listeners.sandbox) {
+            start(listener, sandbox.routes(), tls);
+        }
+        if let (Some(sandbox), Some(listener)) = (&sandbox, self.listeners.internal) {
+            start(
+                listener,
+                routers.webhooks.fallback_service(sandbox.routes()),
+                None,
+            );
+        }
+        tracing::info!("the server is ready");
+        let draining = tokio::spawn({
+            let (channel, shutdown) = (channel, shutdown.clone());
+            async move {
+                shutdown.cancelled().await;
+                channel.drain(grace).await;
+            }
+        });
+        let served = until_done(&mut servers, &shutdown).await;
+        // All servers have ended, so `shutdown` is cancelled and the channel is being drained.
+        if let Err(error) = draining.await {
+            tracing::error!(%error, "the channel was not drained");
+        }
+        media.shutdown().await;
+        tasks.shutdown().await;
+        hot.shutdown().await;
+        self.records.ledger.close().await;
+        tracing::info!("the server has stopped");
+        served
+    }
+
+    async fn compose(
+        &self,
+        ledger: &Arc<dyn Ledger>,
+        hot: Arc<dyn HotStore>,
+        sandbox: Option<&payments::RunningSandbox>,
+        shutdown: &CancellationToken,
+    ) -> Result<(Parts, JoinSet<()>), RunError> {
+        let metrics = Metrics::new();
+        let media = self.listeners.media.clone();
+        let provider = sandbox
+            .map(payments::RunningSandbox::provider)
+            .transpose()?;
+        let intents = provider
+            .as_ref()
+            .map(|provider| crate::payment::Intents::new(ledger.clone(), provider.clone()));
+        let shop = Shop::new(shop::Parts {
+            hot: hot.clone(),
+            ledger: ledger.clone(),
+            payments: intents.clone(),
+            media: Arc::new(Frames(media.clone())),
+            clock: self.clock.clone(),
+            metrics: metrics.clone(),
+        });
+        let payments = match (provider, intents) {
+            (Some(provider), Some(intents)) => Some(Arc::new(Payments::new(
+                &self.config.node,
+                ledger.clone(),
+                provider,
+                intents,
+                Arc::new(shop.clone()),
+                self.clock.clone(),
+            ))),
+            _ => None,
+        };
+        let tokens = &self.config.tokens;
+        let tokens = Arc::new(Tokens::new(
+            &tokens.issuer,
+            &tokens.signing,
+            tokens.previous.as_ref(),
+        ));
+        let feed = Feed::new(Sources {
+            node: self.config.node.clone(),
+            metrics: metrics.clone(),
+            media: media.clone(),
+            ledger: ledger.clone(),
+            hot,
+            clock: self.clock.clone(),
+            takes_payments: payments.is_some(),
+            sessions_max: self.config.limits.sessions_max,
+        });
+        let parts = Parts {
+            config: self.config.clone(),
+            clock: self.clock.clone(),
+            channel: Channel::new(shop.clone(), tokens.clone(), channel_config(&self.config)),
+            tokens,
+            ledger: ledger.clone(),
+            blobs: self.records.blobs.clone(),
+            broadcasts: Broadcasts::new(
+                media.clone(),
+                shop.clone(),
+                metrics.clone(),
+                shutdown.clone(),
+            ),
+            metrics,
+            shop,
+            media,
+            payments,
+            feed,
+            health: Health::new(ledger.clone(), shutdown.clone()),
+            shutdown: shutdown.clone(),
+        };
+        let tasks = background(&parts, sandbox, shutdown);
+        Ok((parts, tasks))
+    }
+}
+
+fn channel_config(config: &Config) -> ChannelConfig {
+    let per_address = u32::try_from(config.limits.sessions_per_address).unwrap_or(u32::MAX);
+    let origins = config.public_url.iter().chain(&config.allowed_origins);
+    ChannelConfig {
+        admission: AdmissionLimits {
+            sessions_max: config.limits.sessions_max,
+            sessions_per_address_max: per_address,
+            // Everybody of an address may come (back) at once, and three times in a minute.
+            opens_per_address: Rate {
+                burst: per_address,
+                per_minute: per_address.saturating_mul(3),
+            },
+        },
+        allowed_origins: origins.map(ToString::to_string).collect(),
+    }
+}
+
+/// What goes on beside requests.
+fn background(
+    parts: &Parts,
+    sandbox: Option<&payments::RunningSandbox>,
+    shutdown: &CancellationToken,
+) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    let (shop, feed) = (parts.shop.clone(), parts.feed.clone());
+    let (house, samples) = (shutdown.clone(), shutdown.clone());
+    tasks.spawn(async move { shop.keep_house(house).await });
+    tasks.spawn(async move { feed.run(samples).await });
+    if let Some(payments) = parts.payments.clone() {
+        tasks.spawn(async move { payments.worker.run().await });
+    }
+    if let Some(sandbox) = sandbox {
+        let sandbox = sandbox.sandbox.clone();
+        tasks.spawn(async move {
+            if let Err(error) = sandbox.run().await {
+                tracing::error!(%error, "the sandbox provider stopped sending webhooks");
+            }
+        });
+    }
+    tasks
+}
+
+/// Until all servers have ended: after `shutdown`, or because one failed, which ends the others.
+async fn until_done(
+    servers: &mut JoinSet<std::io::Result<()>>,
+    shutdown: &CancellationToken,
+) -> Result<(), RunError> {
+    let mut outcome = Ok(());
+    while let Some(ended) = servers.join_next().await {
+        let ended = ended.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+        if let Err(source) = ended {
+            tracing::error!(%source, "a listener failed; the server stops");
+            outcome = Err(RunError::Listener(source));
+            shutdown.cancel();
+        }
+    }
+    outcome
 }
 
 /// Runs the server on `listeners` until `shutdown` is cancelled, then drains.
 ///
 /// # Errors
-/// A part that the server cannot do without did not start.
+/// A part that the server cannot do without did not start, or stopped.
 pub async fn run(
-    _config: Config,
+    config: Config,
     listeners: Listeners,
     shutdown: CancellationToken,
 ) -> Result<(), RunError> {
-    shutdown.cancelled().await;
-    listeners.media.shutdown().await;
-    Ok(())
+    App::open(config, listeners).await?.run(shutdown).await
 }

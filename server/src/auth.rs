@@ -1,6 +1,8 @@
 //! Who somebody is: JSON Web Tokens (RFC 7519), HS256 and nothing else. This file mints and checks
 //! them; what a role may do is decided where it does it. Two keys may be live, for rotation.
 
+pub mod codes;
+
 use std::fmt;
 
 use base64::Engine as _;
@@ -17,8 +19,6 @@ use crate::refused::Refused;
 
 /// Guests and everybody who came by a code: one long show and the evening after it.
 pub const TOKEN_LIFE_MS: i64 = 12 * 3_600_000;
-/// A link with a code in it may lie in a terminal or a chat: it is good for a minute, once.
-pub const CODE_LIFE_MS: i64 = 60_000;
 /// Longest token read. Ours have about 450 bytes.
 const TOKEN_BYTES_MAX: usize = 4_096;
 /// Clocks of several nodes may differ by this much.
@@ -256,18 +256,6 @@ fn not_ours() -> Refused {
         RefusalCode::Unauthenticated,
         "the token is not valid here: get one at POST /v1/tokens",
     )
-}
-
-/// A fresh one-use code: 128 random bits, safe in a URL's fragment.
-#[must_use]
-pub fn fresh_code() -> String {
-    URL_SAFE_NO_PAD.encode(rand::random::<[u8; 16]>())
-}
-
-/// What is stored of a code, so that who reads the ledger cannot use it.
-#[must_use]
-pub fn code_hash(code: &str) -> [u8; 32] {
-    Sha256::digest(code.as_bytes()).into()
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::auth::{SECRET_BYTES_MIN, Secret};
 use parse::Reader;
+pub(crate) use parse::derived_secret;
 pub use parse::{Network, Origin};
 use settings::DEMO_SECRET;
 pub use source::{Complaint, ConfigError, Gathered};
@@ -112,6 +113,8 @@ pub struct Limits {
     pub sessions_max: usize,
     /// Channel sessions of one address.
     pub sessions_per_address: usize,
+    /// Guest tokens per address and minute.
+    pub guests_per_minute: u32,
     /// Bytes of one picture.
     pub picture_bytes: usize,
 }
@@ -152,6 +155,8 @@ impl Config {
             limits: Limits {
                 sessions_max: read.count("sessions-max", 1, 1_000_000),
                 sessions_per_address: read.count("sessions-per-address", 1, 1_000_000),
+                guests_per_minute: u32::try_from(read.count("guests-per-minute", 1, 10_000_000))
+                    .unwrap_or(u32::MAX),
                 picture_bytes: read.count("picture-bytes-max", 1_024, 50 << 20),
             },
             request_timeout: read.seconds("request-timeout", 1, 300),
@@ -289,7 +294,7 @@ fn is_sample(secret: &str) -> bool {
 fn payment(read: &mut Reader<'_>, tokens: &TokenKeys) -> Payment {
     let providers = [("none", Provider::None), ("sandbox", Provider::Sandbox)];
     let webhook_secret = secret(read, "webhook-secret", false)
-        .unwrap_or_else(|| parse::derived_secret(&tokens.signing, "webhooks"));
+        .unwrap_or_else(|| derived_secret(&tokens.signing, "webhooks"));
     Payment {
         provider: read.one_of("payment", &providers),
         sandbox_listen: read.socket("sandbox-listen"),

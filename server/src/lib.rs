@@ -5,12 +5,17 @@
 
 pub mod app;
 pub mod auth;
+pub mod broadcasts;
 pub mod channel;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod demo;
+pub mod http;
 pub mod ops;
+pub mod pages;
 pub mod payment;
+pub mod pictures;
 pub mod refused;
 pub mod shop;
 pub mod store;

@@ -153,6 +153,4 @@ fn scope_is_one_show_or_all_of_one_seller() {
 #[test]
 fn secrets_stay_out_of_debug_output() {
     assert!(!format!("{:?} {:?}", Secret::new(SECRET), tokens()).contains("old secret"));
-    assert_ne!(fresh_code(), fresh_code());
-    assert_eq!(fresh_code().len(), 22);
 }

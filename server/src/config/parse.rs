@@ -116,7 +116,7 @@ impl FromStr for Network {
 }
 
 /// A secret of its own purpose, made from another one.
-pub(super) fn derived_secret(secret: &Secret, purpose: &str) -> Secret {
+pub(crate) fn derived_secret(secret: &Secret, purpose: &str) -> Secret {
     let mut hash = Sha256::new();
     hash.update(b"vetrina derived secret\0");
     hash.update(purpose.as_bytes());

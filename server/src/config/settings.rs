@@ -3,7 +3,7 @@
 
 /// One option. Its flag is `--name`, its key in the file is `name`, its environment variable is
 /// `VETRINA_NAME` with underscores.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Setting {
     /// Words joined by hyphens.
     pub name: &'static str,
@@ -189,18 +189,30 @@ pub static SETTINGS: &[Setting] = &[
         "20000",
         "Most channel sessions at a time; more are sent away for a while. About 10 KB each.",
     ),
-    setting(
-        "sessions-per-address",
-        "COUNT",
-        "500",
-        "Most channel sessions from one address at a time. Offices and phone networks share \
-         addresses.",
+    in_demo(
+        "20000",
+        setting(
+            "sessions-per-address",
+            "COUNT",
+            "2000",
+            "Most channel sessions from one address at a time. Offices and phone networks share \
+             addresses.",
+        ),
     ),
     setting(
         "media-sessions-max",
         "COUNT",
         "20000",
         "Most WHIP and WHEP sessions at a time; more get 503. About 15 KB each.",
+    ),
+    in_demo(
+        "100000",
+        setting(
+            "guests-per-minute",
+            "COUNT",
+            "600",
+            "Guest tokens that one address may ask for, at once and per minute; more get 429.",
+        ),
     ),
     setting(
         "picture-bytes-max",

@@ -110,9 +110,12 @@ struct Inner {
     process: ProcessMetrics,
 }
 
+/// A figure of the media engine.
+type MediaFigure = fn(&vetrina_media::MediaStats) -> u64;
+
 struct MediaMetrics {
-    sessions: Vec<(IntGauge, fn(&vetrina_media::MediaStats) -> u64)>,
-    counters: Vec<(IntCounter, fn(&vetrina_media::MediaStats) -> u64)>,
+    sessions: Vec<(IntGauge, MediaFigure)>,
+    counters: Vec<(IntCounter, MediaFigure)>,
 }
 
 struct ProcessMetrics {
@@ -285,6 +288,12 @@ impl Metrics {
         self.inner.errors.with_label_values(&[part.label()]).inc();
     }
 
+    /// How often a part failed so far.
+    #[must_use]
+    pub fn errors(&self, part: Part) -> u64 {
+        self.inner.errors.with_label_values(&[part.label()]).get()
+    }
+
     /// A request was answered. `route` is the template of the route, never the path.
     pub fn request(&self, method: &str, route: &str, status: u16, took: Duration) {
         let class = match status / 100 {
@@ -340,10 +349,7 @@ impl Metrics {
             reservations_granted: inner.reservations.with_label_values(&["granted"]).get(),
             orders_made: inner.orders.with_label_values(&["pending"]).get(),
             orders_paid: inner.orders.with_label_values(&["paid"]).get(),
-            errors: Part::ALL
-                .iter()
-                .map(|part| inner.errors.with_label_values(&[part.label()]).get())
-                .sum(),
+            errors: Part::ALL.iter().map(|part| self.errors(*part)).sum(),
         }
     }
 

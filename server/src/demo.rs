@@ -1,0 +1,64 @@
+//! `vetrina demo`: a server with a made-up stall, its products and a show, and the links to it. It
+//! differs from `serve` in defaults, seeds and what it prints, and in nothing else.
+
+mod drawings;
+mod lan;
+mod links;
+mod seed;
+
+use std::io::{BufRead as _, Write as _};
+
+use tokio::sync::mpsc;
+
+use crate::app::{App, Listeners};
+use crate::cli::serve::{check_tls, until_signal};
+use crate::cli::{Failure, block_on};
+use crate::config::{Config, Gathered};
+use links::Links;
+
+/// Runs the demo until Ctrl-C.
+pub(crate) fn run(gathered: Gathered, lan: bool) -> Result<(), Failure> {
+    let gathered = if lan {
+        lan::options(gathered)?
+    } else {
+        gathered
+    };
+    let config = Config::from_gathered(&gathered)?;
+    check_tls(&config)?;
+    crate::ops::log::start(&config.log);
+    block_on(async {
+        let listeners = Listeners::bind(&config)?;
+        let app = App::open(config.clone(), listeners).await?;
+        let show = seed::sow(app.records(), app.clock().now()).await?;
+        let links = Links::new(&config, &app, show)?;
+        links.print(&mut std::io::stdout()).await?;
+        if lan {
+            links.print_qr(&mut std::io::stdout())?;
+        }
+        let shutdown = until_signal()?;
+        let fresh = tokio::spawn(async move { links.on_enter(&mut lines()).await });
+        app.run(shutdown).await?;
+        fresh.abort();
+        writeln!(
+            std::io::stdout(),
+            "The demo has ended; its data stay in the folder."
+        )?;
+        Ok(())
+    })
+}
+
+/// Lines typed in the terminal. The thread sits in a read that nothing can end but the process.
+fn lines() -> mpsc::Receiver<()> {
+    let (typed, lines) = mpsc::channel(1);
+    std::thread::spawn(move || {
+        let mut input = std::io::stdin().lock();
+        let mut line = String::new();
+        while input.read_line(&mut line).is_ok_and(|bytes| bytes > 0) {
+            line.clear();
+            if typed.blocking_send(()).is_err() {
+                break;
+            }
+        }
+    });
+    lines
+}

@@ -6,6 +6,7 @@ import {
   WhepPlayer,
   type Pin,
   type ReactionCount,
+  type Show,
 } from '@vetrina/client';
 import { Shop, type Link } from './shop.svelte';
 
@@ -98,7 +99,7 @@ export class LiveShow implements Link {
       channel.view.subscribe((view) => {
         if (!view) return;
         shop.view = view;
-        this.#play(view.show.whep_url);
+        this.#play(view.show);
         if (!this.#primed) this.#startFrom(view.pin);
       }),
       channel.mine.subscribe((mine) => (shop.mine = mine)),
@@ -139,11 +140,20 @@ export class LiveShow implements Link {
     if (pin) announce('vetrina:pin-shown', pin);
   }
 
-  #play(url: string): void {
-    if (this.#player) return;
+  /** Plays while the show is on air; before and after there is nothing to ask for. */
+  #play({ state, whep_url }: Show): void {
+    const onAir = state === 'live' || state === 'interrupted';
+    if (onAir === (this.#player !== undefined)) return;
+    if (!onAir) {
+      void this.#player?.stop();
+      this.#player = undefined;
+      this.shop.stream = undefined;
+      this.shop.picture = false;
+      return;
+    }
     const delay = delayInAddress(location.search);
     const player = new WhepPlayer({
-      url: new URL(url, this.#origin).href,
+      url: new URL(whep_url, this.#origin).href,
       tokens: this.#tokens,
       ...(delay === undefined ? {} : { jitterBufferTargetMs: delay }),
     });

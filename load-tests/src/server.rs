@@ -217,6 +217,7 @@ fn vetrina(binary: &PathBuf) -> Command {
     let mut command = Command::new(binary);
     command
         .env("VETRINA_TOKEN_SECRET", SECRET)
+        .env("VETRINA_SANDBOX_API_KEY", SECRET)
         .stdin(Stdio::null())
         .stdout(Stdio::null());
     command

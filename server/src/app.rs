@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use vetrina_core::limits::Rate;
+use vetrina_protocol::id::SellerId;
 
 use crate::auth::Tokens;
 use crate::broadcasts::{Broadcasts, Frames};
@@ -22,11 +23,16 @@ use crate::ops::health::Health;
 use crate::ops::metrics::Metrics;
 use crate::shop::{self, Shop};
 use crate::store::blob::FolderBlobs;
+use crate::store::ledger::{Catalogue as _, SellerRow};
 use crate::store::memory::MemoryStore;
 use crate::store::sqlite::SqliteLedger;
 use crate::store::{BlobStore, HotStore, Ledger};
 pub use listeners::{Listeners, RunError};
 use payments::Payments;
+
+/// The seller that every ledger begins with, and whose tokens `vetrina token` mints unless told
+/// otherwise: most servers have one only. A version 8 id of our own scheme.
+pub const FIRST_SELLER: SellerId = SellerId(0x7665_7472_696e_8000_8000_0000_0000_0001);
 
 /// The parts as HTTP handlers see them.
 #[derive(Clone)]
@@ -142,6 +148,7 @@ impl App {
         let clock = self.clock.clone();
         let now = move || clock.now();
         let hot = Arc::new(MemoryStore::start(ledger.clone(), Arc::new(now)));
+        self.found_first_seller().await?;
         let sandbox = payments::open_sandbox(&self.config, &self.listeners).await?;
         let (parts, mut tasks) = self
             .compose(&ledger, hot.clone(), sandbox.as_ref(), &shutdown)
@@ -157,14 +164,11 @@ impl App {
         start(self.listeners.public, routers.public, tls.clone());
         start(self.listeners.ops, routers.ops, None);
         if let (Some(sandbox), Some(listener)) = (&sandbox, self.listeners.sandbox) {
-            start(listener, sandbox.routes(), tls);
+            start(listener, sandbox.sandbox.routes(), tls);
         }
         if let (Some(sandbox), Some(listener)) = (&sandbox, self.listeners.internal) {
-            start(
-                listener,
-                routers.webhooks.fallback_service(sandbox.routes()),
-                None,
-            );
+            let routes = sandbox.sandbox.routes();
+            start(listener, routers.webhooks.fallback_service(routes), None);
         }
         tracing::info!("the server is ready");
         let draining = tokio::spawn({
@@ -185,6 +189,20 @@ impl App {
         self.records.ledger.close().await;
         tracing::info!("the server has stopped");
         served
+    }
+
+    /// A server without any seller could not make its first show.
+    async fn found_first_seller(&self) -> Result<(), RunError> {
+        let ledger = &self.records.ledger;
+        if ledger.seller(FIRST_SELLER).await?.is_none() {
+            let name = self.config.seller_name.clone();
+            let seller = SellerRow {
+                id: FIRST_SELLER,
+                name,
+            };
+            ledger.put_seller(seller).await?;
+        }
+        Ok(())
     }
 
     async fn compose(

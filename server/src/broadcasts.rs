@@ -174,7 +174,8 @@ impl Broadcasts {
     async fn tell(&self, show: ShowId, on_air: bool) {
         if let Err(refused) = self.inner.shop.video_changed(show, on_air).await {
             self.inner.metrics.error(Part::Media);
-            tracing::warn!(%show, on_air, code = refused.code.as_str(), "a show did not follow its video");
+            let code = refused.code.as_str();
+            tracing::warn!(%show, on_air, code, "a show did not follow its video");
         }
     }
 

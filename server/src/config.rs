@@ -23,6 +23,8 @@ pub struct Config {
     pub demo: bool,
     /// Name of this node.
     pub node: String,
+    /// Of the first seller.
+    pub seller_name: String,
     /// Public listener.
     pub listen: SocketAddr,
     /// The origin people type; none: what they asked for.
@@ -104,6 +106,8 @@ pub struct Payment {
     pub sandbox_url: Option<Origin>,
     /// Signs webhooks.
     pub webhook_secret: Secret,
+    /// Opens the sandbox's API.
+    pub sandbox_api_key: Secret,
 }
 
 /// Bounds that operators choose.
@@ -142,6 +146,7 @@ impl Config {
         let config = Self {
             demo: gathered.is_demo(),
             node: read.name("node"),
+            seller_name: read.title("seller-name"),
             listen,
             public_url: read.origin("public-url"),
             tls: tls(&mut read),
@@ -295,11 +300,14 @@ fn payment(read: &mut Reader<'_>, tokens: &TokenKeys) -> Payment {
     let providers = [("none", Provider::None), ("sandbox", Provider::Sandbox)];
     let webhook_secret = secret(read, "webhook-secret", false)
         .unwrap_or_else(|| derived_secret(&tokens.signing, "webhooks"));
+    let sandbox_api_key = secret(read, "sandbox-api-key", false)
+        .unwrap_or_else(|| derived_secret(&tokens.signing, "sandbox api"));
     Payment {
         provider: read.one_of("payment", &providers),
         sandbox_listen: read.socket("sandbox-listen"),
         sandbox_url: read.origin("sandbox-url"),
         webhook_secret,
+        sandbox_api_key,
     }
 }
 

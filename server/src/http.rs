@@ -1,5 +1,5 @@
-//! HTTP: every route in one list. A noun has a file of its own; who asks is `caller`, what is read of
-//! a request is `body`, status codes are `error`'s alone. What is decided, is decided elsewhere.
+//! HTTP: every route in one list. A noun has a file of its own; who asks is `caller`, what is read
+//! of a request is `body`, status codes are `error`'s alone. What is decided, is decided elsewhere.
 
 mod body;
 mod caller;

@@ -114,7 +114,8 @@ const FRONT: &str = "<!doctype html><html lang=\"it\"><head><meta charset=\"utf-
 <meta name=\"color-scheme\" content=\"light dark\"><title>Vetrina</title><style>\
 body{font:1rem/1.5 system-ui,sans-serif;max-width:36rem;margin:0 auto;padding:3rem 1rem;\
 background:light-dark(#faf8f5,#161412);color:light-dark(#1d1a17,#f3efea)}\
-h1{font-size:1.75rem;margin:0 0 1.5rem}ul{list-style:none;margin:0;padding:0;display:grid;gap:.75rem}\
+h1{font-size:1.75rem;margin:0 0 1.5rem}\
+ul{list-style:none;margin:0;padding:0;display:grid;gap:.75rem}\
 a{display:block;padding:1rem 1.25rem;border-radius:.75rem;text-decoration:none;color:inherit;\
 background:light-dark(#fff,#221f1c);border:1px solid light-dark(#e4ddd3,#38332e)}\
 a:hover,a:focus-visible{border-color:currentColor}strong,span{display:block}\

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::listeners::{Listeners, RunError, reachable};
 use crate::clock::Clock;
-use crate::config::{Config, derived_secret};
+use crate::config::Config;
 use crate::payment::sandbox::{Sandbox, SandboxConfig};
 use crate::payment::sandbox_provider::SandboxProvider;
 use crate::payment::{Intents, OrderDesk, PaymentProvider, Worker};
@@ -46,10 +46,6 @@ pub(super) struct RunningSandbox {
 }
 
 impl RunningSandbox {
-    pub(super) fn routes(&self) -> axum::Router {
-        self.sandbox.routes()
-    }
-
     /// A client of it.
     pub(super) fn provider(&self) -> Result<Arc<dyn PaymentProvider>, RunError> {
         let provider = SandboxProvider::new(&self.api_url, &self.api_key, &self.webhook_secret)
@@ -81,9 +77,7 @@ pub(super) async fn open_sandbox(
         Some(internal) => (reachable(internal)?, reachable(internal)?),
         None => (reachable(listener)?, reachable(&listeners.public)?),
     };
-    let api_key = derived_secret(&config.tokens.signing, "sandbox api")
-        .expose()
-        .to_owned();
+    let api_key = config.payment.sandbox_api_key.expose().to_owned();
     let webhook_secret = config.payment.webhook_secret.expose().as_bytes().to_vec();
     let sandbox = Sandbox::open(SandboxConfig {
         file: config.data_dir.join("sandbox.sqlite"),

@@ -1,6 +1,6 @@
-//! `vetrina import`: a plain products file (CSV) into the ledger. Every row is checked first and all
-//! complaints are shown with their rows; only a file without any is written. Articles are known by
-//! their code, so the same file twice changes nothing.
+//! `vetrina import`: a plain products file (CSV) into the ledger. Every row is checked first and
+//! all complaints are shown with their rows; only a file without any is written. Articles are known
+//! by their code, so the same file twice changes nothing.
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -15,7 +15,7 @@ use vetrina_protocol::rest::NewSku;
 
 use super::money::amount;
 use super::{Failure, block_on, configuration, with_settings};
-use crate::app::Records;
+use crate::app::{FIRST_SELLER, Records};
 use crate::clock::Clock;
 use crate::http::products::{description, new_sku, title};
 use crate::pictures::{self, Kind};
@@ -47,18 +47,22 @@ pub(super) fn command() -> Command {
         .after_help(
             "The first line names the columns:\n  \
              title,description,code,variant,price,currency,inventory,picture\n\
-             Rows with the same title are variants of one product. code is the seller's own article \
-             code: a known one gets the row's price and inventory. description, variant and picture \
-             (a file beside the CSV: PNG, JPEG, WebP or plain SVG) may be empty. Either the whole file \
-             is imported or nothing is.",
+             Rows with the same title are variants of one product. code is the seller's own \
+             article code: a known one gets the row's price and inventory. description, variant \
+             and picture (a file beside the CSV: PNG, JPEG, WebP or plain SVG) may be empty. \
+             Either the whole file is imported or nothing is.",
         )
-        .arg(Arg::new("file").required(true).value_parser(value_parser!(PathBuf)).help("The file"))
+        .arg(
+            Arg::new("file")
+                .required(true)
+                .value_parser(value_parser!(PathBuf))
+                .help("The file"),
+        )
         .arg(
             Arg::new("seller")
                 .long("seller")
-                .required(true)
                 .value_parser(value_parser!(SellerId))
-                .help("Whose products; `vetrina seller` makes one"),
+                .help("Whose products; default: the first seller's"),
         )
 }
 
@@ -84,13 +88,23 @@ pub(super) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let config = configuration(matches, false)?;
     let missing = || Failure::new("type: vetrina import --help");
     let path = matches.get_one::<PathBuf>("file").ok_or_else(missing)?;
-    let seller = *matches.get_one::<SellerId>("seller").ok_or_else(missing)?;
+    let seller = matches
+        .get_one::<SellerId>("seller")
+        .copied()
+        .unwrap_or(FIRST_SELLER);
     let products = read(path)?;
     let done = block_on(async {
         let records = Records::open(&config).await?;
         let known = records.ledger.seller(seller).await?;
-        known
-            .ok_or_else(|| Failure::new("--seller: no such seller; `vetrina seller` makes one"))?;
+        if known.is_none() && seller == FIRST_SELLER {
+            let name = config.seller_name.clone();
+            let first = SellerRow { id: seller, name };
+            records.ledger.put_seller(first).await?;
+        } else if known.is_none() {
+            return Err(Failure::new(
+                "--seller: no such seller; `vetrina seller` makes one",
+            ));
+        }
         check_against(&records, seller, &products).await?;
         let done = write(&records, seller, products).await?;
         records.ledger.close().await;

@@ -11,12 +11,12 @@ pub(super) fn text() -> String {
     let mut text = String::from(
         "Start here:\n  \
          vetrina demo                     a running show on this machine, nothing to configure\n  \
-         vetrina serve --token-secret ... the real thing; put a proxy with HTTPS in front, or give\n  \
-         \x20                                tls-cert and tls-key\n\n\
+         vetrina serve --token-secret ... the real thing; put a proxy with HTTPS in front, or\n  \
+         \x20                                give tls-cert and tls-key\n\n\
          Options of serve and demo. Each may be a flag (--listen), an environment variable\n\
-         (VETRINA_LISTEN) or a line of the TOML file that --config names (listen = \"...\"); the flag\n\
-         wins over the environment, the environment over the file. A wrong one is refused before any\n\
-         port is bound.\n",
+         (VETRINA_LISTEN) or a line of the TOML file that --config names (listen = \"...\"); the\n\
+         flag wins over the environment, the environment over the file. A wrong one is refused\n\
+         before any port is bound.\n",
     );
     for setting in SETTINGS {
         let default = match (setting.default, setting.demo) {

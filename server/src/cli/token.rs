@@ -8,7 +8,7 @@ use vetrina_protocol::id::{SellerId, ShowId, UserId};
 use vetrina_protocol::view::Role;
 
 use super::{Failure, block_on, configuration, with_settings};
-use crate::app::Records;
+use crate::app::{FIRST_SELLER, Records};
 use crate::auth::codes::{CodeGrant, issue};
 use crate::auth::{Principal, Shows, Tokens};
 use crate::clock::Clock;
@@ -51,7 +51,7 @@ pub(super) fn command() -> Command {
                 .long("seller")
                 .value_name("ID")
                 .value_parser(value_parser!(SellerId))
-                .help("For all shows of this seller"),
+                .help("For all shows of this seller; default: the first one"),
         )
         .arg(Arg::new("name").long("name").default_value("Staff").help("Display name"))
         .arg(
@@ -90,59 +90,17 @@ pub(super) fn run(matches: &ArgMatches) -> Result<(), Failure> {
 }
 
 async fn text(matches: &ArgMatches, config: &Config) -> Result<String, Failure> {
-    let wanted = matches.get_one::<String>("role").map_or("", String::as_str);
-    let role = ROLES
-        .iter()
-        .find(|(name, _)| *name == wanted)
-        .map(|(_, role)| *role);
-    let role = role.ok_or_else(|| Failure::new("--role: no such role"))?;
     let show = matches.get_one::<ShowId>("show").copied();
-    let mut seller = matches.get_one::<SellerId>("seller").copied();
     let needs_ledger = show.is_some() || matches.get_flag("code");
     let records = if needs_ledger {
         Some(Records::open(config).await?)
     } else {
         None
     };
-    if let (Some(show), Some(records)) = (show, &records) {
-        let row = records.ledger.show(show).await?.ok_or_else(|| {
-            let folder = config.data_dir.display();
-            Failure::new(format!(
-                "--show: there is no such show in {folder} (--data-dir)"
-            ))
-        })?;
-        if seller.is_some_and(|seller| seller != row.seller) {
-            return Err(Failure::new("--seller: the show belongs to another seller"));
-        }
-        seller = Some(row.seller);
-    }
-    if seller.is_none() && role != Role::Ops {
-        return Err(Failure::new(
-            "give --show for one show, or --seller for all of a seller's",
-        ));
-    }
-    let name = matches.get_one::<String>("name").map_or("", String::as_str);
-    let name = clean_name(name, 40);
-    if name.is_empty() {
-        return Err(Failure::new(
-            "--name: from 1 to 40 characters that can be seen",
-        ));
-    }
-    let user = matches
-        .get_one::<UserId>("user")
-        .copied()
-        .unwrap_or_else(UserId::now);
-    let shows = show.map_or(Shows::All, Shows::One);
-    let seller = seller.filter(|_| role != Role::Ops);
+    let seller = seller(matches, config, show, records.as_ref()).await?;
+    let grant = grant(matches, seller, show)?;
     let now = Clock::system().now();
     if let Some(records) = records.filter(|_| matches.get_flag("code")) {
-        let grant = CodeGrant {
-            user,
-            name,
-            role,
-            seller,
-            shows,
-        };
         let code = issue(&*records.ledger, &grant, now).await?;
         records.ledger.close().await;
         return Ok(code);
@@ -151,12 +109,67 @@ async fn text(matches: &ArgMatches, config: &Config) -> Result<String, Failure> 
     let keys = &config.tokens;
     let tokens = Tokens::new(&keys.issuer, &keys.signing, keys.previous.as_ref());
     let principal = Principal {
-        user,
-        name,
-        role,
-        seller,
-        shows,
+        user: grant.user,
+        name: grant.name,
+        role: grant.role,
+        seller: grant.seller,
+        shows: grant.shows,
         expires_at_ms: now.plus_ms(i64::from(hours) * 3_600_000),
     };
     Ok(tokens.mint(&principal, now))
+}
+
+/// Whose token: the show's seller, the one that was named, or the first.
+async fn seller(
+    matches: &ArgMatches,
+    config: &Config,
+    show: Option<ShowId>,
+    records: Option<&Records>,
+) -> Result<SellerId, Failure> {
+    let named = matches.get_one::<SellerId>("seller").copied();
+    let (Some(show), Some(records)) = (show, records) else {
+        return Ok(named.unwrap_or(FIRST_SELLER));
+    };
+    let row = records.ledger.show(show).await?.ok_or_else(|| {
+        let folder = config.data_dir.display();
+        Failure::new(format!(
+            "--show: there is no such show in {folder} (--data-dir)"
+        ))
+    })?;
+    match named {
+        Some(named) if named != row.seller => {
+            Err(Failure::new("--seller: the show belongs to another seller"))
+        }
+        _ => Ok(row.seller),
+    }
+}
+
+fn grant(
+    matches: &ArgMatches,
+    seller: SellerId,
+    show: Option<ShowId>,
+) -> Result<CodeGrant, Failure> {
+    let wanted = matches.get_one::<String>("role").map_or("", String::as_str);
+    let role = ROLES
+        .iter()
+        .find(|(name, _)| *name == wanted)
+        .map(|(_, role)| *role);
+    let role = role.ok_or_else(|| Failure::new("--role: no such role"))?;
+    let name = matches.get_one::<String>("name").map_or("", String::as_str);
+    let name = clean_name(name, 40);
+    if name.is_empty() {
+        return Err(Failure::new(
+            "--name: from 1 to 40 characters that can be seen",
+        ));
+    }
+    Ok(CodeGrant {
+        user: matches
+            .get_one::<UserId>("user")
+            .copied()
+            .unwrap_or_else(UserId::now),
+        name,
+        role,
+        seller: (role != Role::Ops).then_some(seller),
+        shows: show.map_or(Shows::All, Shows::One),
+    })
 }

@@ -236,6 +236,15 @@ impl<'a> Reader<'a> {
         text.to_owned()
     }
 
+    /// A name that people read.
+    pub(super) fn title(&mut self, name: &str) -> String {
+        let text = vetrina_core::text::clean(self.text(name));
+        if text.is_empty() || text.chars().count() > 120 {
+            self.complain(name, "write 1 to 120 characters that can be seen");
+        }
+        text
+    }
+
     pub(super) fn one_of<T: Copy>(&mut self, name: &str, choices: &[(&str, T)]) -> T {
         let text = self.text(name);
         if let Some((_, value)) = choices.iter().find(|(word, _)| *word == text) {

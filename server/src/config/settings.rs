@@ -170,6 +170,11 @@ pub static SETTINGS: &[Setting] = &[
         "Signs the payment provider's webhooks; anything unsigned is refused. At least 32 bytes. \
          Default: derived from token-secret.",
     ),
+    secret(
+        "sandbox-api-key",
+        "Opens the sandbox provider's API and its list of charges. At least 32 bytes. Default: \
+         derived from token-secret.",
+    ),
     setting(
         "allowed-origins",
         "URL,...",
@@ -231,6 +236,12 @@ pub static SETTINGS: &[Setting] = &[
         "SECONDS",
         "10",
         "On SIGINT or SIGTERM: time for open requests and sessions to end before they are cut.",
+    ),
+    setting(
+        "seller-name",
+        "NAME",
+        "Vetrina",
+        "Display name of the first seller, who is made with an empty ledger. Later: `vetrina seller`.",
     ),
     setting(
         "node",

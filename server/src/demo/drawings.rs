@@ -1,5 +1,5 @@
-//! Pictures of the demo's products, drawn here: no photographs, no network. Plain SVG in one style: a
-//! soft ground, one thing, a shadow under it. The same picture every time.
+//! Pictures of the demo's products, drawn here: no photographs, no network. Plain SVG in one style:
+//! a soft ground, one thing, a shadow under it. The same picture every time.
 
 use std::fmt::Write as _;
 

@@ -1,5 +1,5 @@
-//! `--lan`: HTTPS for phones on this network, with a certificate made once and kept beside the data.
-//! Options that were given stay as they were given.
+//! `--lan`: HTTPS for phones on this network, with a certificate made once and kept beside the
+//! data. Options that were given stay as they were given.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! The made-up stall: ceramics and textiles, a seller, and a show with its run. Sowing twice changes
-//! nothing; when the show is over, the next start announces another.
+//! The made-up stall: ceramics and textiles, a seller, and a show with its run. Sowing twice
+//! changes nothing; when the show is over, the next start announces another.
 
 use sha2::{Digest as _, Sha256};
 use vetrina_core::checkout::BodyDigest;
@@ -9,7 +9,7 @@ use vetrina_protocol::time::UnixMs;
 use vetrina_protocol::view::ShowState;
 
 use super::drawings::{Drawing, draw};
-use crate::app::Records;
+use crate::app::{FIRST_SELLER, Records};
 use crate::cli::Failure;
 use crate::http::shows::is_on_or_announced;
 use crate::pictures::{self, Kind};
@@ -19,7 +19,7 @@ use crate::store::ledger::{
 
 /// Version 8 ids of our own scheme: the demo's things are the same on every machine.
 const PREFIX: u128 = 0x7665_7472_696e_8000_8000_0000_0000_0000;
-pub(super) const SELLER: SellerId = SellerId(PREFIX | 1);
+pub(super) const SELLER: SellerId = FIRST_SELLER;
 pub(super) const HOST: UserId = UserId(PREFIX | 2);
 pub(super) const HOST_NAME: &str = "Bottega Aurora";
 const SHOW_TITLE: &str = "Ceramiche e tessuti: la tavola d’inverno";

@@ -25,8 +25,8 @@ const SWAGGER_POLICY: &str = "default-src 'none'; script-src 'self'; style-src '
     info(
         title = "Vetrina",
         description = "REST of a live-shopping server. Errors are problem documents (RFC 9457); \
-            lists are pages with a cursor; a POST with an `Idempotency-Key` may be repeated. Money is \
-            integer minor units and an ISO 4217 code. The real-time channel is described by the \
+            lists are pages with a cursor; a POST with an `Idempotency-Key` may be repeated. Money \
+            is integer minor units and an ISO 4217 code. The real-time channel is described by the \
             AsyncAPI document of the protocol; video is WHIP (RFC 9725) and WHEP.",
     ),
     modifiers(&Bearer),

@@ -7,7 +7,7 @@ use axum::http::header::{
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use vetrina_protocol::refusal::RefusalCode;
+use vetrina_protocol::refusal::{Advice, RefusalCode};
 use vetrina_protocol::rest::Problem;
 
 use crate::refused::Refused;
@@ -193,20 +193,21 @@ pub(super) fn codes_page() -> String {
         .iter()
         .map(|code| {
             let advice = match code.advice() {
-                vetrina_protocol::refusal::Advice::Stop => "show it; the same will be refused again",
-                vetrina_protocol::refusal::Advice::Change => "change the request as it says",
-                vetrina_protocol::refusal::Advice::Retry => "try the same again, with the same key",
-                vetrina_protocol::refusal::Advice::Authenticate => "get a new token first",
+                Advice::Stop => "show it; the same will be refused again",
+                Advice::Change => "change the request as it says",
+                Advice::Retry => "try the same again, with the same key",
+                Advice::Authenticate => "get a new token first",
             };
-            let name = code.as_str();
-            let status = code.http_status();
-            format!("<tr id=\"{name}\"><td><code>{name}</code></td><td>{status}</td><td>{advice}</td></tr>\n")
+            let (name, status) = (code.as_str(), code.http_status());
+            let cells = format!("<td><code>{name}</code></td><td>{status}</td><td>{advice}</td>");
+            format!("<tr id=\"{name}\">{cells}</tr>\n")
         })
         .collect();
     format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Problems</title>\
          <h1>Problems</h1><p>The same codes in REST (RFC 9457) and in <code>Refused</code> on the \
-         channel.</p><table><tr><th>code</th><th>status</th><th>what to do</th></tr>\n{rows}</table></html>"
+         channel.</p><table><tr><th>code</th><th>status</th><th>what to do</th></tr>\n{rows}\
+         </table></html>"
     )
 }
 

@@ -47,7 +47,8 @@ pub(super) async fn list(
         ("Idempotency-Key" = Option<String>, Header, description = "Repeat a request with its key"),
     ),
     responses(
-        (status = 201, body = Listing), (status = 400, body = Problem), (status = 403, body = Problem),
+        (status = 201, body = Listing), (status = 400, body = Problem),
+        (status = 403, body = Problem),
         (status = 404, body = Problem), (status = 409, body = Problem),
     ),
 )]
@@ -83,7 +84,8 @@ pub(super) async fn create(
     patch, path = "/v1/shows/{show}/listings/{listing}", tag = "listings",
     request_body = ListingPatch, params(("show" = ShowId, Path), ("listing" = ListingId, Path)),
     responses(
-        (status = 200, body = Listing), (status = 400, body = Problem), (status = 403, body = Problem),
+        (status = 200, body = Listing), (status = 400, body = Problem),
+        (status = 403, body = Problem),
         (status = 404, body = Problem), (status = 409, body = Problem),
     ),
 )]

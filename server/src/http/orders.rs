@@ -60,7 +60,8 @@ pub(super) async fn read(
 #[utoipa::path(
     post, path = "/v1/orders/{order}/refund", tag = "orders", params(("order" = OrderId, Path)),
     responses(
-        (status = 200, body = Order), (status = 403, body = Problem), (status = 404, body = Problem),
+        (status = 200, body = Order), (status = 403, body = Problem),
+        (status = 404, body = Problem),
         (status = 409, description = "The order is not paid", body = Problem),
     ),
 )]

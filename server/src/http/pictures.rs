@@ -29,7 +29,8 @@ use crate::refused::Refused;
     post, path = "/v1/pictures", tag = "pictures",
     request_body(content = Vec<u8>, content_type = "image/*"),
     responses(
-        (status = 201, body = Picture), (status = 400, body = Problem), (status = 403, body = Problem),
+        (status = 201, body = Picture), (status = 400, body = Problem),
+        (status = 403, body = Problem),
         (status = 413, body = Problem), (status = 415, body = Problem),
     ),
 )]

@@ -43,9 +43,10 @@ pub(super) async fn list(
 /// Makes a product with its variants.
 #[utoipa::path(
     post, path = "/v1/products", tag = "products", request_body = NewProduct,
-    params(("Idempotency-Key" = Option<String>, Header, description = "Repeat a request with its key")),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Same key, same answer")),
     responses(
-        (status = 201, body = Product), (status = 400, body = Problem), (status = 409, body = Problem),
+        (status = 201, body = Product), (status = 400, body = Problem),
+        (status = 409, body = Problem),
     ),
 )]
 pub(super) async fn create(
@@ -100,7 +101,10 @@ pub(super) async fn read(
 #[utoipa::path(
     patch, path = "/v1/products/{product}", tag = "products", request_body = ProductPatch,
     params(("product" = ProductId, Path)),
-    responses((status = 200, body = Product), (status = 400, body = Problem), (status = 404, body = Problem)),
+    responses(
+        (status = 200, body = Product), (status = 400, body = Problem),
+        (status = 404, body = Problem),
+    ),
 )]
 pub(super) async fn change(
     State(shared): State<Arc<Shared>>,
@@ -127,7 +131,10 @@ pub(super) async fn change(
 #[utoipa::path(
     post, path = "/v1/products/{product}/skus", tag = "products", request_body = NewSku,
     params(("product" = ProductId, Path)),
-    responses((status = 201, body = Sku), (status = 400, body = Problem), (status = 404, body = Problem)),
+    responses(
+        (status = 201, body = Sku), (status = 400, body = Problem),
+        (status = 404, body = Problem),
+    ),
 )]
 pub(super) async fn create_sku(
     State(shared): State<Arc<Shared>>,

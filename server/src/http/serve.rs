@@ -1,5 +1,5 @@
-//! Listens and serves: timeouts for slow clients, HTTPS, and a graceful end. It refuses to know what
-//! is served.
+//! Listens and serves: timeouts for slow clients, HTTPS, and a graceful end. It refuses to know
+//! what is served.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;

@@ -53,9 +53,10 @@ pub(crate) const fn is_on_or_announced(state: ShowState) -> bool {
 /// Makes a show. Needs a host's token for all shows of the seller.
 #[utoipa::path(
     post, path = "/v1/shows", tag = "shows", request_body = NewShow,
-    params(("Idempotency-Key" = Option<String>, Header, description = "Repeat a request with its key")),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Same key, same answer")),
     responses(
-        (status = 201, body = Show), (status = 400, body = Problem), (status = 403, body = Problem),
+        (status = 201, body = Show), (status = 400, body = Problem),
+        (status = 403, body = Problem),
         (status = 409, body = Problem),
     ),
 )]
@@ -110,7 +111,8 @@ pub(super) async fn read(
     patch, path = "/v1/shows/{show}", tag = "shows", request_body = ShowPatch,
     params(("show" = ShowId, Path)),
     responses(
-        (status = 200, body = Show), (status = 400, body = Problem), (status = 403, body = Problem),
+        (status = 200, body = Show), (status = 400, body = Problem),
+        (status = 403, body = Problem),
         (status = 404, body = Problem), (status = 409, body = Problem),
     ),
 )]

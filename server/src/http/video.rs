@@ -1,5 +1,5 @@
-//! WHIP (RFC 9725) and WHEP: offers in, answers out, and the life of their sessions. SDP and ICE are
-//! the media engine's; who may do what is decided here.
+//! WHIP (RFC 9725) and WHEP: offers in, answers out, and the life of their sessions. SDP and ICE
+//! are the media engine's; who may do what is decided here.
 
 use std::sync::Arc;
 

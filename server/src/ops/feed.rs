@@ -1,5 +1,5 @@
-//! The feed of the ops page: one sample a second, the last fifteen minutes of them in memory, and the
-//! four answers ops ask for first. It refuses to know who reads.
+//! The feed of the ops page: one sample a second, the last fifteen minutes of them in memory, and
+//! the four answers ops ask for first. It refuses to know who reads.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,5 +1,5 @@
-//! Log lines: text for people or JSON for machines, on standard error. What others wrote is escaped,
-//! so that no line can pretend to be two or to move a cursor.
+//! Log lines: text for people or JSON for machines, on standard error. What others wrote is
+//! escaped, so that no line can pretend to be two or to move a cursor.
 
 use std::fmt;
 
@@ -91,7 +91,8 @@ fn escape(text: &str) -> String {
     for letter in text.chars() {
         let unsafe_letter = letter.is_control()
             || matches!(letter,
-                '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}');
+                '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}'
+                | '\u{2060}'..='\u{2069}' | '\u{FEFF}');
         if unsafe_letter {
             escaped.extend(letter.escape_unicode());
         } else {

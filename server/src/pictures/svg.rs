@@ -204,7 +204,8 @@ mod tests {
             svg("<rect width=\"9\" height=\"9\" fill=\"url(#a)\"/>"),
             svg(
                 "<defs><linearGradient id=\"a\"><stop offset=\"0\" stop-color=\"#fff\"/>\
-                 </linearGradient></defs><g transform=\"rotate(9)\"><text x=\"1\">&lt;b&gt;</text></g>",
+                 </linearGradient></defs><g transform=\"rotate(9)\">\
+                 <text x=\"1\">&lt;b&gt;</text></g>",
             ),
             format!(
                 "<?xml version=\"1.0\"?>\n<!-- drawn -->{}",

@@ -1,4 +1,4 @@
-//! A WebRTC client for tests: real ICE checks, DTLS and SRTP over loopback UDP, made of the library's
+//! A WebRTC client for tests: real ICE checks, DTLS and SRTP over loopback UDP, made of library
 //! parts. It shares no code with the engine's sending half, so it can tell when that is wrong.
 
 use std::net::{SocketAddr, UdpSocket};
@@ -148,7 +148,8 @@ impl Client {
              m=audio 9 UDP/TLS/RTP/SAVPF {OPUS}\r\n{common}a=mid:0\r\n\
              a=rtpmap:{OPUS} opus/48000/2\r\n\
              m=video 9 UDP/TLS/RTP/SAVPF {formats}\r\n{common}a=mid:1\r\n\
-             a=rtpmap:{VP8} VP8/90000\r\na=rtcp-fb:{VP8} nack\r\na=rtcp-fb:{VP8} nack pli\r\n{repair}"
+             a=rtpmap:{VP8} VP8/90000\r\na=rtcp-fb:{VP8} nack\r\na=rtcp-fb:{VP8} nack pli\r\n\
+             {repair}"
         )
     }
 

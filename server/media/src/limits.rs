@@ -10,10 +10,16 @@ pub(crate) const BROADCASTS_MAX: usize = 10_000;
 pub(crate) const MAILBOX: usize = 1_024;
 /// Requests taken from the mailbox before packets get their turn again.
 pub(crate) const COMMANDS_PER_TURN: usize = 32;
-/// Datagrams read before anything else gets its turn again.
-pub(crate) const DATAGRAMS_PER_TURN: usize = 256;
-/// Largest datagram read; WebRTC keeps below the Ethernet MTU.
-pub(crate) const DATAGRAM_BYTES: usize = 2_048;
+/// Batches read before anything else gets its turn again.
+pub(crate) const BATCHES_PER_TURN: usize = 16;
+/// Datagrams read in one system call, and room for each: the kernel may join several of one sender.
+pub(crate) const RECEIVE_BATCH: usize = 16;
+/// See [`RECEIVE_BATCH`].
+pub(crate) const RECEIVE_BYTES: usize = 64 << 10;
+/// Bytes collected before they are sent: a turn's packets for a few dozen viewers.
+pub(crate) const OUTBOX_BYTES: usize = 256 << 10;
+/// Bytes of one segmented send; UDP's length field ends a little above.
+pub(crate) const SEGMENTED_BYTES: usize = 60_000;
 /// Asked of the kernel for each direction: a keyframe to a thousand viewers must not be dropped.
 pub(crate) const SOCKET_BUFFER_BYTES: usize = 8 << 20;
 

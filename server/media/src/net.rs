@@ -4,6 +4,7 @@
 mod dtls;
 mod outbox;
 mod peer;
+mod port;
 mod shard;
 mod srtp;
 mod stun;
@@ -13,8 +14,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 
-use mio::net::UdpSocket;
-use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::oneshot;
 
 use crate::api::{
@@ -24,6 +23,7 @@ use crate::api::{
 use crate::limits;
 use crate::sdp::{Fragment, Offer};
 use dtls::Identity;
+use port::Port;
 use shard::Shard;
 
 /// What may be asked of the media thread.
@@ -79,40 +79,23 @@ pub(crate) fn start(
     config: MediaConfig,
     directory: Arc<Directory>,
 ) -> Result<(Mailbox, SocketAddr), MediaError> {
-    let socket = bind(config.udp_bind).map_err(|source| MediaError::Bind {
+    let port = Port::bind(config.udp_bind).map_err(|source| MediaError::Bind {
         address: config.udp_bind,
         source,
     })?;
-    let local = socket.local_addr().map_err(MediaError::Thread)?;
+    let local = port.local_addr().map_err(MediaError::Thread)?;
     let identity = Identity::generate()?;
     let poll = mio::Poll::new().map_err(MediaError::Thread)?;
     let waker = mio::Waker::new(poll.registry(), shard::MAIL).map_err(MediaError::Thread)?;
     let (commands, inbox) = sync_channel(limits::MAILBOX);
     let candidates = candidates(config.public_ips, local);
-    let mut shard = Shard::new(poll, socket, inbox, directory, identity, candidates)
+    let mut shard = Shard::new(poll, port, inbox, directory, identity, candidates)
         .map_err(MediaError::Thread)?;
     std::thread::Builder::new()
         .name("media".to_owned())
         .spawn(move || shard.run())
         .map_err(MediaError::Thread)?;
     Ok((Mailbox { commands, waker }, local))
-}
-
-fn bind(address: SocketAddr) -> std::io::Result<UdpSocket> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::DGRAM,
-        Some(Protocol::UDP),
-    )?;
-    if address.is_ipv6() {
-        socket.set_only_v6(false)?;
-    }
-    // The kernel grants less if its limits say so; that is no reason not to start.
-    let _ = socket.set_recv_buffer_size(limits::SOCKET_BUFFER_BYTES);
-    let _ = socket.set_send_buffer_size(limits::SOCKET_BUFFER_BYTES);
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    Ok(UdpSocket::from_std(socket.into()))
 }
 
 /// The addresses for the answers: as configured, or what a machine on its own can be reached by.

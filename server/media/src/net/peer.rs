@@ -6,6 +6,7 @@ use std::time::Instant;
 use rtc_srtp::context::Context;
 
 use super::dtls::{Association, Identity};
+use super::port::Route;
 use super::srtp::{Opener, Sealer};
 use super::subscriber::Subscriber;
 use crate::api::{BroadcastId, SessionId, SessionKind};
@@ -50,7 +51,7 @@ pub(crate) struct Peer {
     /// Addresses with a valid check, newest last.
     pub(crate) addresses: Vec<SocketAddr>,
     /// Where to send.
-    pub(crate) chosen: Option<SocketAddr>,
+    pub(crate) chosen: Option<Route>,
     pub(crate) association: Association,
     pub(crate) secure: Option<Secure>,
     /// `None` for a publisher.
@@ -67,24 +68,25 @@ impl Peer {
     /// Notes a valid check. Gives back the address that had to make room, if any.
     pub(crate) fn checked(
         &mut self,
-        from: SocketAddr,
+        route: Route,
         nominated: bool,
         now: Instant,
     ) -> Option<SocketAddr> {
         self.consent = now;
         if nominated || self.chosen.is_none() {
-            self.chosen = Some(from);
+            self.chosen = Some(route);
         }
-        if self.addresses.contains(&from) {
+        if self.addresses.contains(&route.remote) {
             return None;
         }
+        let sending = self.chosen.map(|chosen| chosen.remote);
         let full = self.addresses.len() >= limits::ADDRESSES_PER_SESSION;
         let idle = self
             .addresses
             .iter()
-            .position(|address| Some(*address) != self.chosen);
+            .position(|address| Some(*address) != sending);
         let evicted = idle.filter(|_| full).map(|at| self.addresses.remove(at));
-        self.addresses.push(from);
+        self.addresses.push(route.remote);
         evicted
     }
 
@@ -98,7 +100,7 @@ impl Peer {
     }
 
     /// Where and with which keys to send, once connected.
-    pub(crate) fn outlet(&mut self) -> Option<(&mut Secure, &mut Subscriber, SocketAddr)> {
+    pub(crate) fn outlet(&mut self) -> Option<(&mut Secure, &mut Subscriber, Route)> {
         Some((
             self.secure.as_mut()?,
             self.subscriber.as_mut()?,

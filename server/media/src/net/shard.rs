@@ -15,7 +15,6 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 use tokio::sync::oneshot;
@@ -25,6 +24,7 @@ use super::Command;
 use super::dtls::Identity;
 use super::outbox::Outbox;
 use super::peer::Peer;
+use super::port::{Batch, Port};
 use crate::api::{BroadcastId, Directory, MediaStats, SessionId};
 use crate::forward::Now;
 use crate::limits;
@@ -36,7 +36,8 @@ const SOCKET: Token = Token(1);
 /// The state of the media thread.
 pub(super) struct Shard {
     poll: Poll,
-    socket: UdpSocket,
+    port: Port,
+    batch: Batch,
     local: SocketAddr,
     inbox: Receiver<Command>,
     directory: Arc<Directory>,
@@ -80,22 +81,23 @@ enum Turn {
 impl Shard {
     pub(super) fn new(
         poll: Poll,
-        mut socket: UdpSocket,
+        mut port: Port,
         inbox: Receiver<Command>,
         directory: Arc<Directory>,
         identity: Identity,
         candidates: Vec<SocketAddr>,
     ) -> std::io::Result<Self> {
         poll.registry()
-            .register(&mut socket, SOCKET, Interest::READABLE)?;
+            .register(&mut port.socket, SOCKET, Interest::READABLE)?;
         let unix = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
         let instant = Instant::now();
         Ok(Self {
-            local: socket.local_addr()?,
+            local: port.local_addr()?,
             poll,
-            socket,
+            port,
+            batch: Batch::new(),
             inbox,
             directory,
             identity,
@@ -138,7 +140,7 @@ impl Shard {
             // The socket is edge-triggered: it must be read until it is empty.
             more = self.read_socket();
             self.run_timers();
-            self.outbox.flush(&self.socket);
+            self.outbox.flush(&self.port);
         }
     }
 
@@ -183,7 +185,7 @@ impl Shard {
         for broadcast in rooms {
             self.end(broadcast, now);
         }
-        self.outbox.flush(&self.socket);
+        self.outbox.flush(&self.port);
         if let Some(reply) = reply {
             let _ = reply.send(());
         }

@@ -1,9 +1,9 @@
 //! The sending side of a subscriber: numbers from `forward`, sealed into the outbox.
 
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::outbox::Outbox;
+use super::port::Route;
 use super::srtp::Sealer;
 use crate::api::Traffic;
 use crate::forward::broadcast::SourceId;
@@ -102,7 +102,7 @@ impl Allowance {
 pub(crate) struct Path<'a> {
     pub(crate) sealer: &'a mut Sealer,
     pub(crate) outbox: &'a mut Outbox,
-    pub(crate) to: SocketAddr,
+    pub(crate) to: Route,
 }
 
 /// A negotiated codec, without the texts of its offer: there are thousands of subscribers.
@@ -180,7 +180,7 @@ impl Out {
         if bytes > 0 {
             self.sent.count(packet.payload.len());
             if self.repair.is_none() || repair_type.is_none() {
-                self.keep_sealed(out, path.outbox.last());
+                self.keep_sealed(out, path.outbox.last(bytes));
             }
         }
         bytes

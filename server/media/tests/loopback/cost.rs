@@ -4,7 +4,8 @@
 use super::*;
 
 const VIEWERS: usize = 100;
-const PACKETS_PER_SECOND: f64 = 170.0;
+const FRAMES_PER_SECOND: f64 = 28.0;
+const PACKETS_PER_FRAME: u16 = 6;
 const TIME: Duration = Duration::from_secs(10);
 
 /// Processor time of the media thread in seconds, as Linux counts it.
@@ -55,9 +56,10 @@ async fn cost_of_a_packet_to_a_viewer() {
     let (time, begun) = (processor_time(), Instant::now());
     let (mut sent, mut buffer) = (0_u16, [0; 2_048]);
     while begun.elapsed() < TIME {
-        let due = (begun.elapsed().as_secs_f64() * PACKETS_PER_SECOND) as u16;
+        let frames = (begun.elapsed().as_secs_f64() * FRAMES_PER_SECOND) as u16;
+        let due = frames * PACKETS_PER_FRAME;
         while sent < due {
-            let mut packet = frame(2 + sent, u32::from(sent / 6) * 3_176, false);
+            let mut packet = frame(2 + sent, u32::from(sent / PACKETS_PER_FRAME) * 3_214, false);
             let mut payload = packet.payload.to_vec();
             payload.resize(1_188, 1);
             packet.payload = payload.into();

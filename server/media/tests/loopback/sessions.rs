@@ -184,6 +184,27 @@ async fn a_client_that_moves_to_another_address_is_followed() {
 }
 
 #[tokio::test]
+async fn answers_leave_from_the_address_that_was_asked() {
+    let config = MediaConfig {
+        udp_bind: ([0, 0, 0, 0], 0).into(),
+        public_ips: vec![[127, 0, 0, 2].into()],
+        ..MediaConfig::default()
+    };
+    let media = Media::start(config).expect("a free port");
+    let server = ([127, 0, 0, 2], media.local_addr().port()).into();
+    let mut publisher = Client::new(server, Habits::publisher());
+    // A connected socket hears this address only; left alone, the kernel answers from 127.0.0.1.
+    publisher.socket.connect(server).expect("possible");
+    let answer = media
+        .publish(SHOW, &publisher.offer())
+        .await
+        .expect("accepted");
+    assert!(answer.sdp.contains(" 127.0.0.2 "));
+    publisher.take_answer(&answer.sdp);
+    assert!(publisher.pump(Client::is_connected));
+}
+
+#[tokio::test]
 async fn silence_is_an_interruption_and_its_end_is_told() {
     let media = start();
     let (mut publisher, _) = join(&media, Habits::publisher()).await;

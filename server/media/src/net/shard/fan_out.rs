@@ -44,7 +44,7 @@ impl Shard {
                     }
                 }
                 if self.outbox.is_large() {
-                    self.outbox.flush(&self.socket);
+                    self.outbox.flush(&self.port);
                 }
             }
             room.fresh.clear();
@@ -81,7 +81,7 @@ impl Shard {
                 };
                 lane.steer(room, key, &layers, now);
                 if self.outbox.is_large() {
-                    self.outbox.flush(&self.socket);
+                    self.outbox.flush(&self.port);
                 }
             }
         }

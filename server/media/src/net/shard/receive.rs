@@ -1,7 +1,6 @@
 //! Datagrams: told apart by their first byte (RFC 7983), led to their peer by ICE user fragment or
 //! by an address that ICE has proven. Whatever has neither is dropped.
 
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::Shard;
@@ -15,17 +14,23 @@ use crate::forward::rtcp;
 use crate::limits;
 use crate::net::dtls::Outcome;
 use crate::net::peer::Secure;
+use crate::net::port::Route;
 use crate::net::stun::Request;
 use crate::sdp::MediaKind;
 
 impl Shard {
     /// Reads what the socket has, up to a bound; tells whether there may be more.
     pub(super) fn read_socket(&mut self) -> bool {
-        let mut buffer = [0_u8; limits::DATAGRAM_BYTES];
+        // Lent out for the turn, since every datagram needs the whole thread's state.
+        let mut batch = std::mem::take(&mut self.batch);
         let mut more = true;
-        for _ in 0..limits::DATAGRAMS_PER_TURN {
-            match self.socket.recv_from(&mut buffer) {
-                Ok((length, from)) => self.receive_guarded(&buffer[..length], from),
+        for _ in 0..limits::BATCHES_PER_TURN {
+            match self.port.receive(&mut batch) {
+                Ok(()) => {
+                    for (datagram, route) in batch.datagrams() {
+                        self.receive_guarded(datagram, route);
+                    }
+                }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
                     more = false;
                     break;
@@ -34,21 +39,22 @@ impl Shard {
                 Err(_) => {}
             }
         }
+        self.batch = batch;
         self.fan_out();
         more
     }
 
     /// A bug that one peer's bytes can trigger, here or in a library, must not end all broadcasts.
-    fn receive_guarded(&mut self, datagram: &[u8], from: SocketAddr) {
+    fn receive_guarded(&mut self, datagram: &[u8], route: Route) {
         let now = self.clock.now();
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.receive(datagram, from, now)));
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.receive(datagram, route, now)));
         match outcome {
             Ok(Some(())) => {}
             Ok(None) => self.totals.datagrams_rejected += 1,
             Err(_) => {
                 tracing::error!("a datagram made the media engine panic; its session is closed");
                 self.totals.datagrams_rejected += 1;
-                if let Some(key) = self.by_address.remove(&from) {
+                if let Some(key) = self.by_address.remove(&route.remote) {
                     self.fail(key, "its datagram made the engine panic", now);
                 }
             }
@@ -56,12 +62,12 @@ impl Shard {
     }
 
     /// `None` if the datagram was dropped unread.
-    fn receive(&mut self, datagram: &[u8], from: SocketAddr, now: Now) -> Option<()> {
+    fn receive(&mut self, datagram: &[u8], route: Route, now: Now) -> Option<()> {
         match *datagram.first()? {
-            0..=3 => self.receive_check(datagram, from, now),
-            20..=63 => self.receive_dtls(datagram, from, now),
+            0..=3 => self.receive_check(datagram, route, now),
+            20..=63 => self.receive_dtls(datagram, route, now),
             128..=191 => {
-                let key = *self.by_address.get(&from)?;
+                let key = *self.by_address.get(&route.remote)?;
                 // RFC 5761: RTCP packet types lie where no payload type with a marker does.
                 if (192..=223).contains(datagram.get(1)?) {
                     self.receive_control(datagram, key, now)
@@ -73,7 +79,7 @@ impl Shard {
         }
     }
 
-    fn receive_check(&mut self, datagram: &[u8], from: SocketAddr, now: Now) -> Option<()> {
+    fn receive_check(&mut self, datagram: &[u8], route: Route, now: Now) -> Option<()> {
         let mut request = Request::read(datagram)?;
         let key = *self.by_ufrag.get(request.local_ufrag())?;
         let peer = &mut self.peers[key];
@@ -81,9 +87,9 @@ impl Shard {
         if !request.is_authentic(&peer.credentials, crypto) {
             return None;
         }
-        let answer = request.answer(from, &peer.credentials, crypto)?;
-        let evicted = peer.checked(from, request.nominates(), now.instant);
-        self.outbox.push(&answer, from);
+        let answer = request.answer(route.remote, &peer.credentials, crypto)?;
+        let evicted = peer.checked(route, request.nominates(), now.instant);
+        self.outbox.push(&answer, route);
         if let Some(evicted) = evicted
             && self.by_address.get(&evicted) == Some(&key)
         {
@@ -91,16 +97,16 @@ impl Shard {
         }
         let before = self
             .by_address
-            .insert(from, key)
+            .insert(route.remote, key)
             .filter(|before| *before != key);
         if let Some(other) = before.and_then(|before| self.peers.get_mut(before)) {
-            other.addresses.retain(|address| *address != from);
+            other.addresses.retain(|address| *address != route.remote);
         }
         Some(())
     }
 
-    fn receive_dtls(&mut self, datagram: &[u8], from: SocketAddr, now: Now) -> Option<()> {
-        let key = *self.by_address.get(&from)?;
+    fn receive_dtls(&mut self, datagram: &[u8], route: Route, now: Now) -> Option<()> {
+        let key = *self.by_address.get(&route.remote)?;
         let peer = &mut self.peers[key];
         let identity = &self.identity;
         let expected = &peer.offer.fingerprint;
@@ -108,7 +114,7 @@ impl Shard {
             .association
             .receive(datagram, identity, expected, now.instant);
         while let Some(answer) = peer.association.poll() {
-            self.outbox.push(&answer, from);
+            self.outbox.push(&answer, route);
         }
         match outcome {
             Outcome::Pending => {}

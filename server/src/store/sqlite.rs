@@ -86,14 +86,8 @@ impl SqliteLedger {
             source,
         };
         let write = write_options(path);
-        let mut connection = writer::connect(&write).await.map_err(file)?;
-        sqlx::migrate!("migrations/sqlite")
-            .run(&mut connection)
-            .await
-            .map_err(|source| OpenError::Migration {
-                path: path.to_owned(),
-                source,
-            })?;
+        migrate(path, &write).await?;
+        let connection = writer::connect(&write).await.map_err(file)?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS_MAX)
             .acquire_timeout(READER_WAIT)
@@ -132,6 +126,22 @@ impl std::fmt::Debug for SqliteLedger {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SqliteLedger").finish_non_exhaustive()
     }
+}
+
+/// Brings the schema up to date.
+async fn migrate(path: &Path, write: &SqliteConnectOptions) -> Result<(), OpenError> {
+    let file = |source| OpenError::File {
+        path: path.to_owned(),
+        source,
+    };
+    let alone = SqlitePoolOptions::new().max_connections(1);
+    let pool = alone.connect_with(write.clone()).await.map_err(file)?;
+    let migrated = sqlx::migrate!("migrations/sqlite").run(&pool).await;
+    pool.close().await;
+    migrated.map_err(|source| OpenError::Migration {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 // Statements are not logged: they carry names and addresses.

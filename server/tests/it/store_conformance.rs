@@ -10,6 +10,8 @@ mod reservations;
 mod sequences;
 mod world;
 
+pub(crate) use world::{Dice, SqliteAndMemory, World};
+
 /// All tests of the suite for one backend.
 macro_rules! suite {
     ($name:ident, $backend:ty) => {

@@ -76,7 +76,9 @@ pub(crate) async fn creations_happen_once<B: Backend>(world: World<B>) {
         .create_listing(world.once("list", 2), new.clone())
         .await;
     assert_eq!(code(reused), RefusalCode::KeyReused);
-    let twice = ledger.create_listing(world.once("list", 3), new).await;
+    let twice = ledger
+        .create_listing(world.once("list-twice", 3), new)
+        .await;
     assert_eq!(code(twice), RefusalCode::Invalid, "offered already");
 }
 

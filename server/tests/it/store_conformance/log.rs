@@ -228,7 +228,7 @@ pub(crate) async fn the_ledgers_word_is_logged_at_opening<B: Backend>(mut world:
     let corrections = told.split_off(told.len() - 5);
     assert_eq!(
         corrections,
-        vec!["stock", "price", "listing", "order", "state"]
+        vec!["price", "stock", "listing", "order", "state"]
     );
     let (_, fold) = world.hot.fold(world.show).await.expect("the fold");
     assert_eq!(fold.run(), [third.id, second.id, first.id]);

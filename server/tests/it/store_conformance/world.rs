@@ -240,7 +240,12 @@ impl<B: Backend> World<B> {
         UserId(self.fresh())
     }
 
-    pub(crate) fn reserve_command(&self, buyer: UserId, listing: ListingId, quantity: u32) -> HotCommand {
+    pub(crate) fn reserve_command(
+        &self,
+        buyer: UserId,
+        listing: ListingId,
+        quantity: u32,
+    ) -> HotCommand {
         HotCommand::Reserve(Reserve {
             reservation: ReservationId(self.fresh()),
             buyer,
@@ -259,7 +264,12 @@ impl<B: Backend> World<B> {
     }
 
     /// Reserves, and expects it to be granted.
-    pub(crate) async fn reserve(&self, buyer: UserId, listing: ListingId, quantity: u32) -> Reservation {
+    pub(crate) async fn reserve(
+        &self,
+        buyer: UserId,
+        listing: ListingId,
+        quantity: u32,
+    ) -> Reservation {
         match self
             .apply(self.reserve_command(buyer, listing, quantity))
             .await

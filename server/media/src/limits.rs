@@ -80,6 +80,9 @@ pub(crate) const ALIGN_WAIT: Duration = Duration::from_secs(3);
 pub(crate) const REPLAY_TICKS: u64 = 90_000;
 /// How long a joining subscriber waits for a new keyframe before it gets the old one after all.
 pub(crate) const KEYFRAME_WAIT: Duration = Duration::from_millis(1_500);
+/// Pause before asking again for a keyframe of a layer whose last one came too late; it grows with
+/// every further one, up to a minute.
+pub(crate) const LATE_KEYFRAME_PAUSE: Duration = Duration::from_secs(5);
 /// Packets sent per tick to a subscriber that catches up: 30 Mbit/s, no burst that queues drop.
 pub(crate) const CATCH_UP_PER_TICK: usize = 32;
 /// Mappings of sequence numbers a subscriber's track remembers, for late retransmission requests.

@@ -45,6 +45,17 @@ pub(crate) struct Downtrack {
     newest_ticks: u64,
     /// The source to go over to, and since when its keyframe is awaited.
     wanted: Option<(SourceId, Instant)>,
+    late: Late,
+}
+
+/// Keyframes of the awaited source that came after newer frames were shown already, so that going
+/// over would have meant going back.
+#[derive(Debug, Clone, Copy, Default)]
+struct Late {
+    count: u32,
+    /// The keyframe seen last; the first was there before anyone asked.
+    last: Option<u64>,
+    since: Option<Instant>,
 }
 
 impl Downtrack {
@@ -56,6 +67,7 @@ impl Downtrack {
             next_out: first_out,
             newest_ticks: 0,
             wanted: None,
+            late: Late::default(),
         }
     }
 
@@ -75,6 +87,7 @@ impl Downtrack {
             self.wanted = None;
         } else if self.awaited() != Some(source) {
             self.wanted = Some((source, now));
+            self.late = Late::default();
         }
     }
 
@@ -93,7 +106,15 @@ impl Downtrack {
         let young = age <= limits::REPLAY_TICKS && ring.is_whole_from(keyframe.sequence);
         let fresh = age == 0;
         let whole = !patient && ring.is_whole_from(keyframe.sequence);
-        if keyframe.ticks < self.newest_ticks || !(fresh || young || whole) {
+        if keyframe.ticks < self.newest_ticks {
+            let before = self.late.last.replace(keyframe.sequence);
+            if before.is_some_and(|before| before != keyframe.sequence) {
+                self.late.count += 1;
+                self.late.since = Some(now);
+            }
+            return false;
+        }
+        if !(fresh || young || whole) {
             return false;
         }
         self.begin(source, keyframe.sequence);
@@ -101,6 +122,15 @@ impl Downtrack {
             next: keyframe.sequence,
         };
         true
+    }
+
+    /// Whether to ask for a keyframe of the awaited source. A layer that lags behind the present one
+    /// answers too late again and again; asking then costs everyone, so it is done ever less often.
+    pub(crate) fn may_ask(&self, now: Instant) -> bool {
+        let pause = limits::LATE_KEYFRAME_PAUSE * self.late.count.min(12);
+        self.late
+            .since
+            .is_none_or(|since| now.duration_since(since) >= pause)
     }
 
     /// Begins with the very next packet, as audio does.

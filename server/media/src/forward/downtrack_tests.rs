@@ -145,6 +145,34 @@ fn a_switch_never_shows_an_older_frame_again() {
     assert!(track.try_switch(&ring([(9_001, 33_000, true)]), now));
 }
 
+#[test]
+fn a_layer_that_lags_is_asked_for_keyframes_ever_less_often() {
+    let start = Instant::now();
+    let first = ring([(500, 30_000, true)]);
+    let mut track = Downtrack::new(1);
+    track.want(A, start);
+    assert!(track.try_switch(&first, start));
+    drain(&mut track, &first, 32);
+    track.want(B, start);
+    let (mut asked, mut second) = (0, ring([(8_999, 3_000, true)]));
+    for step in 0..240_u64 {
+        let now = start + Duration::from_millis(500) * step as u32;
+        let ahead = packet(501 + step, 33_000 + step * 45_000, false);
+        assert_eq!(track.forward(A, &ahead), Some(2 + step));
+        assert!(
+            !track.try_switch(&second, now),
+            "it always comes 33 ms too late"
+        );
+        if track.may_ask(now) {
+            asked += 1;
+            second.insert(packet(9_000 + step, 30_000 + step * 45_000, true));
+        }
+    }
+    assert!((4..=10).contains(&asked), "{asked} times in two minutes");
+    second.insert(packet(9_999, 33_000 + 240 * 45_000, true));
+    assert!(track.try_switch(&second, start), "in time at last");
+}
+
 proptest! {
     /// Whatever arrives in whatever order, with joins and switches in between: no output number is
     /// used twice, none falls below the first, and `locate` finds exactly what was sent.

@@ -147,7 +147,10 @@ impl Lane<'_> {
                 .ring
                 .keyframe()
                 .is_none_or(|keyframe| out.takes(keyframe.codec));
-            if plays && !out.track.try_switch(&source.ring, now.instant) {
+            if plays
+                && !out.track.try_switch(&source.ring, now.instant)
+                && out.track.may_ask(now.instant)
+            {
                 source.pli.want();
             }
         }

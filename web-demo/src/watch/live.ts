@@ -51,7 +51,7 @@ export class LiveShow implements Link {
     });
     this.#channel = this.#open();
     setInterval(() => this.shop.tick(this.#channel.serverNow()), TICK_MS);
-    addEventListener('online', () => this.#nudge());
+    for (const change of ['online', 'offline']) addEventListener(change, () => this.#nudge());
     document.addEventListener('visibilitychange', () => {
       if (document.visibilityState === 'visible') this.#nudge();
     });

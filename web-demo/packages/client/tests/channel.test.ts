@@ -149,6 +149,27 @@ describe('resume', () => {
     expect(rig.channel.connection.value).toMatchObject({ state: 'reconnecting', attempt: 1 });
   });
 
+  it('gives up an attempt that hangs when nudged', async () => {
+    const rig = new Rig();
+    rig.channel.open();
+    await settled();
+    rig.channel.nudge();
+    await rig.waits();
+    expect(rig.sockets).toHaveLength(2);
+    expect(rig.sockets[0]?.closedWith).toBe(4000);
+    (await rig.connects()).says(welcome());
+    expect(rig.channel.connection.value.state).toBe('open');
+  });
+
+  it('finds a dead connection soon when nudged', async () => {
+    const rig = new Rig();
+    const socket = await rig.opened();
+    rig.channel.nudge();
+    await rig.runtime.pass(4_001);
+    expect(socket.closedWith).toBe(4902);
+    expect(rig.sockets).toHaveLength(2);
+  });
+
   it('tries at once when nudged', async () => {
     const rig = new Rig();
     await rig.opened();

@@ -185,7 +185,11 @@ export class Channel extends Emitter<ChannelEvents> {
 
   /** The network may be another one (`online`, the page is visible again): find out at once. */
   nudge(): void {
+    if (this.#closed) return;
+    this.#attempt = 0;
     if (this.#welcomed) return this.#probe();
+    // An attempt that began on the old network may hang for long.
+    if (this.#socket) return this.#drop(4000, 'another network', true);
     if (!this.#retry) return;
     this.#retry();
     this.#retry = undefined;

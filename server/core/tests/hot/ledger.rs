@@ -143,6 +143,17 @@ fn mirrors_may_come_late_and_twice() {
         code(&show.reserve(3, ANNA, 1)),
         Some(RefusalCode::BuyerLimit)
     );
+    show.version = 6;
+    show.mirror(|oldest| {
+        oldest.buyer_units = vec![BuyerUnits {
+            buyer: ANNA,
+            units: 0,
+        }]
+    });
+    assert_eq!(
+        code(&show.reserve(4, ANNA, 1)),
+        Some(RefusalCode::BuyerLimit)
+    );
 }
 
 #[test]
@@ -215,4 +226,24 @@ fn a_retry_of_a_reservation_that_only_the_ledger_remembers() {
     assert!(repeated);
     assert_eq!(reservation.order, Some(OrderId(7)));
     assert_eq!(show.units().reserved, 0);
+}
+
+#[test]
+fn a_claimed_row_comes_back_without_its_seat() {
+    let mut show = Show::with(2, 2);
+    show.reserve(1, ANNA, 1);
+    show.begin(7, ANNA, &[1]);
+    show.end(7, &[1], CheckoutOutcome::Claimed);
+    let rows = show.stock.export().reservations;
+    assert!(rows[0].seated, "the mirror has not come before the loss");
+    let mut back = Show {
+        stock: ShowStock::new(),
+        now: show.now,
+        version: 5,
+        outputs: Vec::new(),
+    };
+    back.mirror(|mirror| (mirror.total, mirror.claimed) = (2, 1));
+    back.restore(rows);
+    let units = back.units();
+    assert_eq!((units.reserved, units.claimed, units.available), (0, 1, 1));
 }

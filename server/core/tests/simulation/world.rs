@@ -23,6 +23,8 @@ use crate::provider::Provider;
 
 const START: UnixMs = UnixMs(1_800_000_000_000);
 pub(crate) const HOUR_MS: i64 = 3_600_000;
+/// Fifty times what a show takes; beyond it something goes round in circles.
+const STEPS_MAX: u64 = 400_000;
 
 /// What is going to happen. `boot` is the node's life that planned it: a crash forgets its plans.
 pub(crate) enum Act {
@@ -174,7 +176,7 @@ impl World {
         while let Some(((at, _), act)) = self.plans.pop_first() {
             self.now = at;
             self.tally.steps += 1;
-            if self.now.since(START) > 3 * HOUR_MS {
+            if self.now.since(START) > 3 * HOUR_MS || self.tally.steps > STEPS_MAX {
                 let waiting = self.ledger.orders.values().filter(|order| {
                     !matches!(
                         order.life.phase.state(),

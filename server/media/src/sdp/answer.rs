@@ -71,7 +71,7 @@ fn write_session(sdp: &mut String, offer: &Offer, local: Local<'_>) -> fmt::Resu
         "v=0\r\no=- {} 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n",
         local.number
     )?;
-    sdp.push_str("a=ice-lite\r\n");
+    sdp.push_str("a=ice-lite\r\na=ice-options:trickle\r\n");
     write_bundle(sdp, offer)?;
     sdp.push_str("a=msid-semantic: WMS *\r\n");
     Ok(())

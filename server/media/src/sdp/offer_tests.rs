@@ -86,6 +86,7 @@ fn the_answer_to_chromium_keeps_order_mids_and_bundle() {
     let has = |line: &str| sdp.lines().filter(|have| *have == line).count();
     assert_eq!(has("a=group:BUNDLE 0 1"), 1);
     assert_eq!(has("a=ice-lite"), 1);
+    assert_eq!(has("a=ice-options:trickle"), 1);
     for each in [
         "a=recvonly",
         "a=rtcp-mux",

@@ -148,7 +148,7 @@ fn mirrors_may_come_late_and_twice() {
         oldest.buyer_units = vec![BuyerUnits {
             buyer: ANNA,
             units: 0,
-        }]
+        }];
     });
     assert_eq!(
         code(&show.reserve(4, ANNA, 1)),

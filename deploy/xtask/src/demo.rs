@@ -33,7 +33,13 @@ pub(crate) fn main(flags: &[String]) -> Result<(), String> {
         build(&Runner::terminal(&repository), server.exists())?;
     }
     // Becomes the server: no process of ours stands between it and the terminal.
-    let error = Command::new(&server).arg("demo").args(flags).exec();
+    // Its data lies in .vetrina of this clone, wherever in the clone this was typed.
+    let mut demo = Command::new(&server);
+    let error = demo
+        .arg("demo")
+        .args(flags)
+        .current_dir(repository.root())
+        .exec();
     Err(format!("{} does not start: {error}", server.display()))
 }
 

@@ -10,6 +10,7 @@
 
 mod debian;
 mod demo;
+mod metrics;
 mod node;
 mod python;
 mod repository;

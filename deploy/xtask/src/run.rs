@@ -73,10 +73,15 @@ impl<'a> Runner<'a> {
 
     /// Runs a command to its end; an exit status other than 0 is an error.
     pub(crate) fn run(&self, command: &mut Command) -> Result<(), String> {
+        // Nobody is there to answer a question: a tool that asks one must fail, not wait.
+        self.run_with_input(command, Stdio::null())
+    }
+
+    /// The same for a command that reads its standard input.
+    pub(crate) fn run_with_input(&self, command: &mut Command, input: Stdio) -> Result<(), String> {
         let line = self.readable(command);
         self.say(&format!("$ {line}"))?;
-        // Nobody is there to answer a question: a tool that asks one must fail, not wait.
-        command.stdin(Stdio::null());
+        command.stdin(input);
         if let Output::File(file) = &self.output {
             command.stdout(open(file)?).stderr(open(file)?);
         }

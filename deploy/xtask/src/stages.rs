@@ -5,9 +5,10 @@ use crate::debian::{self, Package};
 use crate::repository::in_file;
 use crate::run::{Runner, answer};
 use crate::verify::{Lane, Stage};
-use crate::{node, python, web};
+use crate::{metrics, node, python, web};
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::PathBuf;
 
 pub(crate) const STAGES: &[Stage] = &[
     Stage {
@@ -91,6 +92,68 @@ pub(crate) const STAGES: &[Stage] = &[
         after: &[],
         run: generated,
     },
+    Stage {
+        name: "metrics",
+        about: "promtool accepts what a running server serves under /metrics",
+        lane: Lane::Front,
+        after: &[],
+        run: |runner| metrics::check(runner, &built_server(runner)?),
+    },
+    Stage {
+        name: "reserve",
+        about: "10,000 buyers through real sockets for 100 units: 100 granted, all answered",
+        lane: Lane::Front,
+        after: &[],
+        run: |runner| {
+            let required = ["granted==100", "oversold==0", "unanswered==0"];
+            load(
+                runner,
+                &["reserve", "--buyers", "10000", "--units", "100"],
+                &required,
+            )
+        },
+    },
+    Stage {
+        name: "crash",
+        about: "a sale through 20 kills: nothing acknowledged is lost, oversold or paid twice",
+        lane: Lane::Front,
+        after: &[],
+        run: |runner| {
+            let required = ["lost==0", "oversold==0", "doubled==0", "orphan_charges==0"];
+            load(
+                runner,
+                &["crash", "--rounds", "20", "--timeout-s", "600"],
+                &required,
+            )
+        },
+    },
+    Stage {
+        name: "browser",
+        about: "Chromium broadcasts, watches, buys; screenshots of every state in artefacts/browser",
+        lane: Lane::Front,
+        after: &["setup", "web"],
+        run: |runner| {
+            web::build(runner)?;
+            let server = built_server(runner)?;
+            let mut tests = runner.command("npm")?;
+            tests
+                .args(["run", "e2e"])
+                .current_dir(runner.repository.at("web-demo"));
+            runner.run(tests.env("VETRINA_BIN", server))
+        },
+    },
+    Stage {
+        name: "interop",
+        about: "a WebRTC stack that nobody here wrote (aiortc) publishes and watches",
+        lane: Lane::Front,
+        after: &[],
+        run: |runner| {
+            python::ensure(runner)?;
+            let server = built_server(runner)?;
+            let mut check = runner.command("python")?;
+            runner.run(check.arg("server/tests/interop/whip_whep.py").arg(server))
+        },
+    },
 ];
 
 /// The servers are for tests that start their own copies; nothing uses the system's.
@@ -120,6 +183,10 @@ const PACKAGES: &[Package] = &[
         shown_by: &["promtool"],
     },
     Package {
+        name: "iproute2",
+        shown_by: &["ip"],
+    },
+    Package {
         name: "python3",
         shown_by: &["python3"],
     },
@@ -138,8 +205,7 @@ fn generated(runner: &Runner<'_>) -> Result<(), String> {
         "test",
         "--quiet",
         "--locked",
-        "-p",
-        "vetrina-protocol",
+        "--workspace",
         "--test",
         "generated",
     ]);
@@ -176,6 +242,35 @@ fn generated_files(runner: &Runner<'_>) -> Result<BTreeMap<String, Vec<u8>>, Str
         Ok((path.to_owned(), content))
     };
     listed.lines().map(read).collect()
+}
+
+/// Runs vetrina-load against a server of its own; every one of `required` must hold.
+fn load(runner: &Runner<'_>, words: &[&str], required: &[&str]) -> Result<(), String> {
+    let server = built_server(runner)?;
+    let tool = runner.repository.program("vetrina-load")?;
+    // A socket is a file descriptor, and the usual limit is 1,024 of them.
+    let mut command = runner.command("sh")?;
+    command
+        .args(["-c", "ulimit -n \"$(ulimit -H -n)\" && exec \"$0\" \"$@\""])
+        .arg(tool);
+    command
+        .args(words)
+        .args(required.iter().flat_map(|figure| ["--require", figure]));
+    runner.run(command.env("VETRINA_BIN", server))
+}
+
+/// The server's program, up to date. All targets, since the tests' dependencies change features of
+/// the server's: this way nothing is built that the `rust` stage has not built already.
+fn built_server(runner: &Runner<'_>) -> Result<PathBuf, String> {
+    let arguments = [
+        "build",
+        "--quiet",
+        "--locked",
+        "--workspace",
+        "--all-targets",
+    ];
+    runner.run_in("", "cargo", &arguments)?;
+    runner.repository.program("vetrina")
 }
 
 fn setup(runner: &Runner<'_>) -> Result<(), String> {

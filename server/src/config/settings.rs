@@ -241,7 +241,8 @@ pub static SETTINGS: &[Setting] = &[
         "seller-name",
         "NAME",
         "Vetrina",
-        "Display name of the first seller, who is made with an empty ledger. Later: `vetrina seller`.",
+        "Display name of the first seller, who is made with an empty ledger. Later: \
+         `vetrina seller`.",
     ),
     setting(
         "node",

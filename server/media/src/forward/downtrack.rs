@@ -124,8 +124,9 @@ impl Downtrack {
         true
     }
 
-    /// Whether to ask for a keyframe of the awaited source. A layer that lags behind the present one
-    /// answers too late again and again; asking then costs everyone, so it is done ever less often.
+    /// Whether to ask for a keyframe of the awaited source. A layer that lags behind the present
+    /// one answers too late again and again; asking then costs everyone, so it is done ever less
+    /// often.
     pub(crate) fn may_ask(&self, now: Instant) -> bool {
         let pause = limits::LATE_KEYFRAME_PAUSE * self.late.count.min(12);
         self.late

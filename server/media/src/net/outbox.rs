@@ -1,5 +1,6 @@
-//! Datagrams on their way out: collected in one buffer, those of one viewer next to each other. Runs
-//! of one size to one viewer leave in one system call (UDP segmentation), which is most of the cost.
+//! Datagrams on their way out: collected in one buffer, those of one viewer next to each other.
+//! Runs of one size to one viewer leave in one system call (UDP segmentation), which is most of the
+//! cost.
 
 use super::port::{Port, Route};
 use crate::limits;
@@ -48,7 +49,8 @@ impl Outbox {
         &self.buffer[self.buffer.len() - length..]
     }
 
-    /// Whether it should be flushed before more is added, so that a large room needs no large buffer.
+    /// Whether it should be flushed before more is added, so that a large room needs no large
+    /// buffer.
     pub(crate) fn is_large(&self) -> bool {
         self.buffer.len() >= limits::OUTBOX_BYTES
     }

@@ -10,6 +10,7 @@ import { Server } from './server.ts';
 
 /** The shortest that a show may have; long enough to be bought within, short enough to wait for. */
 const SHORT_TTL_S = 20;
+const SHORT_DEADLINE_S = 60;
 
 let server: Server;
 let browser: Browser;
@@ -107,9 +108,9 @@ describe('a sale', () => {
     await anna.sees('paid');
   });
 
-  test('buy now reserves and pays in one step', async () => {
+  test('buy now asks for the address once and pays in one step', async () => {
     await bruno.act('buy-now');
-    await bruno.providerReady();
+    await bruno.deliver();
     await bruno.pays('approve');
     const number = await bruno.paid();
     await seller.order(number).getByText('Paid', { exact: true }).waitFor();
@@ -147,9 +148,7 @@ describe('a sale', () => {
     findings.push(...(await look(anna.page, 'watch-offer')));
     expect(findings).toEqual([]);
     await anna.act('pay');
-    const known = anna.page.getByRole('dialog', { name: 'Where should it go?' });
-    if (await known.isVisible()) await anna.deliver();
-    await anna.providerReady();
+    await anna.deliver();
     await anna.pays('approve');
     await anna.paid();
     await anna.closeSheet();
@@ -169,6 +168,22 @@ describe('a sale', () => {
     expect(await look(bruno.page, 'watch-more-time')).toEqual([]);
     await bruno.sees('onSale', (SHORT_TTL_S + 15) * 1_000);
     expect(await look(bruno.page, 'watch-expired')).toEqual([]);
+  });
+
+  test('an order that is not paid in time ends, and its units return', async () => {
+    await server.changeShow({ reservation_ttl_s: 120, order_deadline_s: SHORT_DEADLINE_S });
+    await seller.pin(5);
+    await bruno.sees('onSale');
+    await bruno.act('buy-now');
+    await bruno.providerReady();
+    const number = (await bruno.order('pending').getAttribute('data-order-number')) ?? '';
+    const order = seller.order(number);
+    await order.getByText('To be paid').waitFor();
+    await order.getByText('Not paid in time').waitFor({ timeout: (SHORT_DEADLINE_S + 30) * 1_000 });
+    await bruno.order('expired').waitFor();
+    expect(await look(bruno.page, 'watch-order-expired')).toEqual([]);
+    await bruno.closeSheet();
+    await bruno.sees('onSale');
   });
 
   test('a lost connection is said, and comes back with everything', async () => {

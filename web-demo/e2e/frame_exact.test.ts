@@ -9,6 +9,7 @@ import { percentile, tell } from './figures.ts';
 import { drawnAt, frames, install, painted, pins, shown } from './meter.ts';
 import { Seller } from './seller.ts';
 import { Server } from './server.ts';
+import { steps } from './steps.ts';
 
 const DELAY_MS = 2_000;
 const PINS = 20;
@@ -32,6 +33,8 @@ afterAll(async () => {
 });
 
 describe('cards in step with their frame', () => {
+  steps();
+
   test('at +0', async () => {
     const errors = await measure('at_0', 0);
     expect(percentile(errors, 0.95)).toBeLessThanOrEqual(ERROR_P95_MS_MAX);

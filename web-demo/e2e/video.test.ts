@@ -8,6 +8,7 @@ import { percentile, tell } from './figures.ts';
 import { frames, install, shown } from './meter.ts';
 import { Seller } from './seller.ts';
 import { Server } from './server.ts';
+import { steps } from './steps.ts';
 import type { SeenFrame } from './inject/meter.ts';
 
 const WATCHED_MS = 60_000;
@@ -20,6 +21,8 @@ let server: Server;
 let browser: Browser;
 let seller: Seller;
 let buyer: Buyer;
+/** Judged at the end: a slow machine does not hide what comes after. */
+const measured = { gapMaxMs: Number.NaN, glassToGlassP95Ms: Number.NaN };
 
 beforeAll(async () => {
   server = await Server.start();
@@ -32,6 +35,8 @@ afterAll(async () => {
 });
 
 describe('video, from browser to browser', () => {
+  steps();
+
   test('a newcomer goes live in three clicks with the link that was printed', async () => {
     seller = await Seller.byLink(browser, server);
     expect(new URL(seller.page.url()).hash, 'the code leaves the address').toBe('');
@@ -61,7 +66,7 @@ describe('video, from browser to browser', () => {
       freezes: stats.freezeCount,
       packets_lost: stats.packetsLost,
     });
-    expect(Math.max(...gaps)).toBeLessThan(FREEZE_MS);
+    measured.gapMaxMs = Math.max(...gaps);
   });
 
   test('another source comes without a break, and is seen in time', async () => {
@@ -86,7 +91,7 @@ describe('video, from browser to browser', () => {
       glass_to_glass_max_ms: Math.max(...late),
     });
     expect(percentile(late, 0.5), 'clocks of one machine never run backwards').toBeGreaterThan(0);
-    expect(percentile(late, 0.95)).toBeLessThan(GLASS_TO_GLASS_P95_MS_MAX);
+    measured.glassToGlassP95Ms = percentile(late, 0.95);
   });
 
   test('the seller reads how it goes in words, and nothing went wrong on either page', async () => {
@@ -102,6 +107,14 @@ describe('video, from browser to browser', () => {
     await seller.goLive();
     await shown(buyer.page, before + 30, 20_000);
     await buyer.page.getByText('The picture is interrupted').waitFor({ state: 'detached' });
+  });
+
+  test('no picture stood still', () => {
+    expect(measured.gapMaxMs).toBeLessThan(FREEZE_MS);
+  });
+
+  test('the picture is on time', () => {
+    expect(measured.glassToGlassP95Ms).toBeLessThan(GLASS_TO_GLASS_P95_MS_MAX);
   });
 });
 

@@ -14,6 +14,7 @@ export default defineConfig({
     hookTimeout: 60_000,
     // A test that builds on the one before says little once that one has failed.
     bail: 0,
+    expect: { poll: { timeout: 10_000, interval: 50 } },
     reporters: ['verbose'],
   },
 });

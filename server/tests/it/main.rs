@@ -10,5 +10,6 @@ mod errors;
 mod ops;
 mod rest;
 mod store_conformance;
+mod store_durability;
 mod tenants;
 mod video;

@@ -227,7 +227,7 @@ mod tests {
     fn taken(ring: &Ring, cursor: &mut Cursor) -> Vec<(u64, u64)> {
         let mut seen = Vec::new();
         ring.take(cursor, usize::MAX, |batch| {
-            seen.push((batch.from.0, batch.to.0))
+            seen.push((batch.from.0, batch.to.0));
         })
         .unwrap();
         seen

@@ -103,10 +103,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         cx: &mut Context<'_>,
         reading: bool,
     ) -> Poll<Option<Incoming>> {
-        if reading {
-            if let Poll::Ready(incoming) = self.poll_incoming(cx) {
-                return Poll::Ready(Some(incoming));
-            }
+        if reading && let Poll::Ready(incoming) = self.poll_incoming(cx) {
+            return Poll::Ready(Some(incoming));
         }
         if self.is_drained() {
             return Poll::Pending;

@@ -337,7 +337,8 @@ mod tests {
     #[test]
     fn an_address_is_checked_field_by_field() {
         assert!(check_delivery(delivery()).is_ok());
-        let wrong: [(&str, fn(&mut Delivery)); 7] = [
+        type Spoil = fn(&mut Delivery);
+        let wrong: [(&str, Spoil); 7] = [
             ("delivery.name", |d| d.name = "  ".into()),
             ("delivery.name", |d| d.name = "x".repeat(101)),
             ("delivery.email", |d| d.email = Some("anna".into())),

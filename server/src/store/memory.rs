@@ -291,7 +291,10 @@ impl HotStore for MemoryStore {
 
     async fn report_viewers(&self, show: ShowId, viewers: u32) -> Result<(), StoreError> {
         self.inner
-            .step(show, |hot| Ok(hot.report_viewers(viewers)))
+            .step(show, |hot| {
+                hot.report_viewers(viewers);
+                Ok(())
+            })
             .await
     }
 

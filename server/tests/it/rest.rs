@@ -1,4 +1,5 @@
-//! REST as a seller's program uses it: products, shows, listings, pictures, repetition by key, pages.
+//! REST as a seller's program uses it: products, shows, listings, pictures, repetition by key,
+//! pages.
 
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -64,6 +64,10 @@ pub(super) struct Session {
 }
 
 /// What woke a session.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it lives for one turn; a box would be an allocation for every answer"
+)]
 enum Woken {
     Socket(Option<Incoming>),
     Answer(ServerMessage),

@@ -6,7 +6,7 @@
 //! automatic rollback nobody can say what a connection believes.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -164,7 +164,7 @@ impl Writer {
         let queue = self
             .queue
             .lock()
-            .unwrap_or_else(|poison| poison.into_inner())
+            .unwrap_or_else(PoisonError::into_inner)
             .take();
         if let Some(queue) = queue {
             let (stopped, wait) = oneshot::channel();
@@ -177,10 +177,7 @@ impl Writer {
 
     fn send(&self, request: Request) -> Result<(), StoreError> {
         // Held for the length of a try_send; stop() is why it exists.
-        let queue = self
-            .queue
-            .lock()
-            .unwrap_or_else(|poison| poison.into_inner());
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(queue) = queue.as_ref() else {
             return Err(StoreError::Unavailable("the ledger is closed".into()));
         };

@@ -114,6 +114,7 @@ pub(crate) async fn reordered_webhooks_end_in_the_same_state<B: Backend>(world: 
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "one order's whole life, in order")]
 pub(crate) async fn an_expired_order_returns_its_units<B: Backend>(world: World<B>) {
     let listing = world.listing(2).await;
     let order = world.order(&listing, 2).await.order;

@@ -28,6 +28,7 @@ const HOMES: &[(&str, &[&str])] = &[
             "server/src/clock.rs",
             "server/src/payment/sandbox",
             "server/media/src/net",
+            "server/tests/",
             "load-tests/",
         ],
     ),

@@ -1,5 +1,5 @@
-//! How many claims a second are durable, one per transaction and batched. Prints; asserts nothing of
-//! the machine.
+//! How many claims a second are durable, one per transaction and batched. Prints; asserts nothing
+//! of the machine.
 
 use std::sync::Arc;
 use std::time::Instant;

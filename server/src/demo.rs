@@ -39,10 +39,11 @@ pub(crate) fn run(gathered: Gathered, lan: bool) -> Result<(), Failure> {
         let fresh = tokio::spawn(async move { links.on_enter(&mut lines()).await });
         app.run(shutdown).await?;
         fresh.abort();
-        writeln!(
+        // Whoever read the links may have gone before us.
+        let _ = writeln!(
             std::io::stdout(),
             "The demo has ended; its data stay in the folder."
-        )?;
+        );
         Ok(())
     })
 }

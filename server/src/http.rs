@@ -98,7 +98,7 @@ pub(crate) struct Routers {
 
 /// All routes of the process.
 pub(crate) fn routers(parts: Parts, pay_origin: Option<&str>) -> Routers {
-    let (rest, document) = rest().split_for_parts();
+    let (rest, document) = rest(parts.config.limits.picture_bytes).split_for_parts();
     let openapi = document
         .to_json()
         .expect("the document is made of plain values");
@@ -111,14 +111,8 @@ pub(crate) fn routers(parts: Parts, pay_origin: Option<&str>) -> Routers {
         https_only: headers::insists_on_https(&parts.config),
         parts,
     });
-    let picture_bytes = shared.config.limits.picture_bytes;
     let public = Router::new()
         .merge(rest.layer(cors))
-        .merge(
-            Router::new()
-                .route("/v1/pictures", post(pictures::create))
-                .layer(DefaultBodyLimit::max(picture_bytes)),
-        )
         .merge(video_routes())
         .merge(webhook_route())
         .merge(plain_routes());
@@ -130,7 +124,10 @@ pub(crate) fn routers(parts: Parts, pay_origin: Option<&str>) -> Routers {
 }
 
 /// REST, described by the OpenAPI document.
-fn rest() -> OpenApiRouter<Arc<Shared>> {
+fn rest(picture_bytes: usize) -> OpenApiRouter<Arc<Shared>> {
+    let pictures = OpenApiRouter::new()
+        .routes(routes!(pictures::create))
+        .layer(DefaultBodyLimit::max(picture_bytes));
     OpenApiRouter::with_openapi(docs::Document::openapi())
         .routes(routes!(tokens::create))
         .routes(routes!(shows::list, shows::create))
@@ -146,6 +143,7 @@ fn rest() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(orders::read))
         .routes(routes!(orders::refund))
         .layer(DefaultBodyLimit::max(body::JSON_BYTES_MAX))
+        .merge(pictures)
 }
 
 /// WHIP and WHEP.

@@ -37,7 +37,7 @@ describe('by keyboard only', () => {
   test('the seller goes live by holding a key', async () => {
     await tabTo(seller.page, /^Test picture/);
     await seller.page.keyboard.press('Enter');
-    await expect.poll(() => seller.playing()).toBe(true);
+    await seller.shows();
     const button = seller.page.getByRole('button', { name: 'Go live' });
     await button.focus();
     await seller.page.keyboard.down('Enter');

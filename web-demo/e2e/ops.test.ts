@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { launch, person, type Opened } from './browser.ts';
 import { Buyer } from './buyer.ts';
 import { look } from './look.ts';
+import { Seller } from './seller.ts';
 import { Server } from './server.ts';
 import { steps } from './steps.ts';
 
@@ -41,10 +42,15 @@ describe('ops', () => {
     expect(new URL(ops.page.url()).hash, 'the code leaves the address').toBe('');
   });
 
-  test('a viewer who comes is counted within seconds', async () => {
+  test('a show on air and its viewer are counted within seconds', async () => {
+    const seller = await Seller.byToken(browser, server);
+    await seller.choose('Test picture');
+    await seller.goLive();
     await Buyer.open(browser, server);
-    const row = ops.page.getByRole('region', { name: 'Shows' }).locator('tbody tr').first();
-    await expect.poll(() => row.locator('td').nth(1).innerText(), { timeout: 15_000 }).toBe('1');
+    const cells = ops.page.getByRole('region', { name: 'Shows' }).locator('tbody tr td');
+    await expect.poll(() => cells.nth(0).innerText(), { timeout: 15_000 }).toBe('On air');
+    await expect.poll(() => cells.nth(2).innerText(), { timeout: 15_000 }).toBe('1');
+    expect(Number(await cells.nth(1).innerText())).toBeGreaterThanOrEqual(1);
   });
 
   test('its link works once, and says so', async () => {

@@ -1,5 +1,4 @@
 // The seller at the studio, as a person would use it: by what is read on the page.
-import { expect } from 'vitest';
 import type { Browser, Locator, Page } from 'playwright-core';
 import { person, type Opened, type PageOptions } from './browser.ts';
 import type { Server } from './server.ts';
@@ -59,15 +58,19 @@ export class Seller {
     const change = this.page.getByRole('button', { name: 'Change', exact: true });
     if (await change.isVisible()) await change.click();
     await this.page.getByRole('button', { name: new RegExp(`^${source}`) }).click();
-    await expect.poll(() => this.playing(), { timeout: OPEN_MS_MAX }).toBe(true);
+    await this.shows();
   }
 
-  /** The preview has a picture. */
-  playing(): Promise<boolean> {
-    return this.page
-      .getByLabel('Preview of your picture')
-      .evaluate((video) => video instanceof HTMLVideoElement && video.videoWidth > 0)
-      .catch(() => false);
+  /** Waits until the preview has a picture. */
+  async shows(): Promise<void> {
+    const preview = this.page.getByLabel('Preview of your picture');
+    await preview.waitFor({ timeout: OPEN_MS_MAX });
+    const video = await preview.elementHandle();
+    await this.page.waitForFunction(
+      (element) => element instanceof HTMLVideoElement && element.videoWidth > 0,
+      video,
+      { timeout: OPEN_MS_MAX },
+    );
   }
 
   async goLive(): Promise<void> {

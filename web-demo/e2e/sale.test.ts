@@ -169,7 +169,7 @@ describe('a sale', () => {
     await bruno.sees('reserved');
     // The warning comes at 20 s, so at once: more time is offered, and works.
     await bruno.act('more-time');
-    await bruno.page.getByText('You have more time.').waitFor();
+    await bruno.page.getByText('You have more time.').first().waitFor();
     await looks(bruno.page, 'watch-more-time');
     await bruno.sees('onSale', (SHORT_TTL_S + 15) * 1_000);
     await looks(bruno.page, 'watch-expired');

@@ -43,6 +43,8 @@ export async function person(
     // Answers that are no success are looked at below, with their status.
     const text = message.text();
     if (message.type() !== 'error' || text.startsWith('Failed to load resource')) return;
+    // A network that a test took away is no fault of the page.
+    if (text.includes('ERR_INTERNET_DISCONNECTED')) return;
     faults.push(`console: ${text}`);
   });
   page.on('request', (request) => {

@@ -35,6 +35,7 @@ macro_rules! suite {
                 claims::numbers_are_unique_and_orders_are_listed,
                 orders::a_webhook_counts_once_however_often_it_comes,
                 orders::reordered_webhooks_end_in_the_same_state,
+                orders::where_an_order_is_paid_is_remembered,
                 orders::an_expired_order_returns_its_units,
                 orders::a_late_payment_is_reclaimed_or_refunded,
                 orders::a_refund_may_restock,

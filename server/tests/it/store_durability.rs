@@ -61,7 +61,7 @@ async fn heavy_kill_nine_loses_nothing_that_was_acknowledged() {
         evidence.check_hot(home).await;
     }
     assert!(caught > 0, "no cut was noticed: the check proves nothing");
-    evidence.report(unsynced, caught);
+    println!("{}", evidence.report(unsynced, caught));
 }
 
 /// A copy of the ledger whose WAL ends after `frames`.

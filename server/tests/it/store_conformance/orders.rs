@@ -114,35 +114,31 @@ pub(crate) async fn reordered_webhooks_end_in_the_same_state<B: Backend>(world: 
     }
 }
 
-#[expect(clippy::too_many_lines, reason = "one order's whole life, in order")]
+pub(crate) async fn where_an_order_is_paid_is_remembered<B: Backend>(world: World<B>) {
+    let listing = world.listing(2).await;
+    let order = world.order(&listing, 2).await.order;
+    let pay = |intent: &str| PaymentRow {
+        provider: "sandbox".into(),
+        intent: intent.into(),
+        pay_url: format!("https://pay.example/{intent}"),
+    };
+    let first = world.ledger.set_payment(order.id, pay("in_1")).await;
+    let first = first.expect("kept");
+    assert_eq!(first.payment, Some(pay("in_1")));
+    assert_eq!(first.life.version, order.life.version + 1);
+    let second = world.ledger.set_payment(order.id, pay("in_2")).await;
+    assert_eq!(second.expect("kept"), first, "the first answer stays");
+    assert!(first.view().payment.is_some());
+    assert!(first.staff_view(true).payment.is_none());
+    let expired = world.input(order.id, OrderInput::ProviderCanceled).await;
+    assert!(expired.order.view().payment.is_none());
+    let unknown = world.ledger.set_payment(OrderId(9), pay("in_3")).await;
+    assert_eq!(code(unknown), RefusalCode::OrderUnknown);
+}
+
 pub(crate) async fn an_expired_order_returns_its_units<B: Backend>(world: World<B>) {
     let listing = world.listing(2).await;
     let order = world.order(&listing, 2).await.order;
-    let pay = PaymentRow {
-        provider: "sandbox".into(),
-        intent: "in_1".into(),
-        pay_url: "https://pay.example/1".into(),
-    };
-    let paying = world
-        .ledger
-        .set_payment(order.id, pay.clone())
-        .await
-        .expect("kept");
-    assert_eq!(
-        (paying.payment.as_ref(), paying.life.version),
-        (Some(&pay), 2)
-    );
-    let other = PaymentRow {
-        intent: "in_2".into(),
-        ..pay.clone()
-    };
-    let second = world
-        .ledger
-        .set_payment(order.id, other)
-        .await
-        .expect("kept");
-    assert_eq!(second, paying, "the first answer stays");
-    assert!(second.view().payment.is_some());
     let due = async || {
         world
             .ledger
@@ -189,7 +185,6 @@ pub(crate) async fn an_expired_order_returns_its_units<B: Backend>(world: World<
         ),
         (0, 0)
     );
-    assert!(done.order.view().payment.is_none());
     world.order(&listing, 2).await;
     let refused = world
         .ledger

@@ -4,9 +4,13 @@ use reqwest::Method;
 use serde_json::json;
 use vetrina::app::FIRST_SELLER;
 use vetrina::auth::{Principal, Secret, Shows, Tokens};
+use vetrina_protocol::client::ClientMessage;
+use vetrina_protocol::close::CloseCode;
+use vetrina_protocol::event::Event;
 use vetrina_protocol::id::{ShowId, UserId};
 use vetrina_protocol::refusal::RefusalCode;
 use vetrina_protocol::rest::{TokenGrant, TokenRequest};
+use vetrina_protocol::server::ServerMessage;
 use vetrina_protocol::view::Role;
 
 use crate::harness::{SECRET, Server};
@@ -81,6 +85,57 @@ async fn codes_are_good_once_and_for_a_minute() {
     redeem("made-up".into()).await.problem(401);
     redeem("x".repeat(10_000)).await.problem(401);
     server.stop().await;
+}
+
+#[tokio::test]
+async fn a_guests_token_opens_the_channel_of_its_show() {
+    let server = Server::start().await;
+    let (show, listing) = server.live_show(3, 2).await;
+    let guest = server.guest(show.id).await;
+    let mut channel = server.channel(show.id, &guest.token).await;
+    assert_eq!(
+        (channel.welcome.user, channel.welcome.role),
+        (guest.user, Role::Viewer)
+    );
+    let reserve = |id, quantity| ClientMessage::Reserve {
+        id,
+        key: format!("k{id}"),
+        listing: listing.id,
+        quantity,
+        media_time: None,
+    };
+    let done = channel.ask(1, &reserve(1, 2)).await.expect("granted");
+    assert_eq!(done.reservation.expect("a reservation").quantity, 2);
+    let mut other = server
+        .channel(show.id, &server.guest(show.id).await.token)
+        .await;
+    let snapshot = other
+        .welcome
+        .snapshot
+        .take()
+        .expect("the first hello has a snapshot");
+    assert_eq!(snapshot.listings[0].stock.available, 1);
+    let (code, _) = channel
+        .ask(2, &reserve(2, 1))
+        .await
+        .expect_err("over the limit");
+    assert_eq!(code, RefusalCode::BuyerLimit);
+    other.ask(3, &reserve(3, 1)).await.expect("granted");
+    let available = channel.until(|message| match message {
+        ServerMessage::Events { events, .. } => {
+            events.into_iter().find_map(|logged| match logged.event {
+                Event::StockChanged { stock, .. } if stock.reserved == 3 => Some(stock.available),
+                _ => None,
+            })
+        }
+        _ => None,
+    });
+    assert_eq!(available.await, 0);
+    let (_, code) = tokio::join!(server.stop(), channel.closed());
+    assert!(
+        code.is_none_or(|code| code == CloseCode::GoingAway as u16),
+        "{code:?}"
+    );
 }
 
 /// A code from the command line, on the running server's folder.

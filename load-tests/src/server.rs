@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -61,7 +61,7 @@ pub(crate) enum ServerError {
     NotReady,
     #[error("this command needs a server of its own: leave --target out")]
     NotOurs,
-    #[error("vetrina token: {0}")]
+    #[error("vetrina seller or token: {0}")]
     Token(String),
     #[error("--target {0}: {1}")]
     Target(String, String),
@@ -106,6 +106,8 @@ impl Server {
         arguments.extend(["--public-ip", "127.0.0.1", "--data-dir"].map(OsString::from));
         arguments.push(folder.path().into());
         arguments.extend(further.iter().map(OsString::from));
+        // Before the server has the folder for itself.
+        let token = host_token(&binary, folder.path())?;
         let child = spawn(&binary, &arguments)?;
         let mut own = Own {
             binary,
@@ -115,7 +117,6 @@ impl Server {
             _folder: folder,
         };
         own.ready(&http).await?;
-        let token = host_token(&own.binary)?;
         Ok(Self {
             base: format!("http://{address}"),
             address,
@@ -223,13 +224,27 @@ fn vetrina(binary: &PathBuf) -> Command {
     command
 }
 
-fn host_token(binary: &PathBuf) -> Result<String, ServerError> {
-    let output = vetrina(binary)
-        .args(["token", "--role", "host"])
+/// Makes a seller in the folder and gives a host's token for all of its shows.
+fn host_token(binary: &PathBuf, folder: &Path) -> Result<String, ServerError> {
+    let folder = folder.as_os_str();
+    let seller = said(
+        vetrina(binary)
+            .args(["seller", "Load", "--data-dir"])
+            .arg(folder),
+    )?;
+    let mut token = vetrina(binary);
+    token
+        .args(["token", "--role", "host", "--seller", &seller, "--data-dir"])
+        .arg(folder);
+    said(&mut token)
+}
+
+/// What a command of the binary prints.
+fn said(command: &mut Command) -> Result<String, ServerError> {
+    let output = command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .output()
-        .map_err(|error| ServerError::Start(binary.clone(), error))?;
+        .output()?;
     if !output.status.success() {
         return Err(ServerError::Token(
             String::from_utf8_lossy(&output.stderr).into_owned(),

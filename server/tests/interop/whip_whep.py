@@ -201,8 +201,8 @@ async def one_codec(http, checks, codec, show, host, guest):
     await publisher.close()
 
 
-def token(binary, environment, *arguments):
-    command = [binary, "token", *arguments]
+def said(binary, environment, *arguments):
+    command = [binary, *arguments]
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     return done.stdout.strip()
 
@@ -223,6 +223,9 @@ async def ready(http, server):
 
 async def run(binary, folder):
     environment = {**os.environ, "VETRINA_TOKEN_SECRET": SECRET}
+    folder_of = ("--data-dir", folder)
+    seller = said(binary, environment, "seller", "Interop", *folder_of)
+    host = said(binary, environment, "token", "--role", "host", "--seller", seller, *folder_of)
     server = subprocess.Popen(
         [binary, "serve", "--listen", f"{ADDRESS}:8080", "--ops-listen", f"{ADDRESS}:9464",
          "--udp-bind", ADDRESS, "--public-ip", ADDRESS, "--data-dir", folder, "--log", "warn"],
@@ -231,7 +234,6 @@ async def run(binary, folder):
     try:
         async with aiohttp.ClientSession() as http:
             await ready(http, server)
-            host = token(binary, environment, "--role", "host")
             body = {"title": "Interop", "currency": "EUR"}
             headers = {"Authorization": f"Bearer {host}", "Idempotency-Key": "interop"}
             async with http.post(f"{BASE}/v1/shows", json=body, headers=headers) as answer:

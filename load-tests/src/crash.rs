@@ -154,7 +154,7 @@ async fn one_round(
             );
         }
         let host = host.await.map_err(|error| error.to_string())?;
-        Ok::<_, String>((logs, host.map_err(|error| error.to_string())?))
+        Ok::<_, String>((logs, host))
     };
     let (logs, host) = tokio::time::timeout(ROUND_ENDS_WITHIN, ended)
         .await

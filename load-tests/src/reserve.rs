@@ -2,6 +2,8 @@
 //! be answered, and never may more be granted than there are, by the answers that buyers got and by
 //! the server's own books afterwards.
 
+#![expect(clippy::print_stderr, reason = "a command-line tool")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -270,5 +272,8 @@ fn figures(answers: &[Answer], books: Stock, options: &Options) -> Figures {
         "refused_otherwise",
         f64::from(refused.values().sum::<u32>()),
     );
+    for (code, count) in refused {
+        eprintln!("refused {count} times with {code}, which is not an answer about stock");
+    }
     figures
 }

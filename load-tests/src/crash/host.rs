@@ -14,7 +14,7 @@ use vetrina_protocol::money::{Currency, Money};
 use vetrina_protocol::server::ServerMessage;
 use vetrina_protocol::view::Listing;
 
-use crate::buyer::{self, BuyerError, Session};
+use crate::buyer::{self, Session};
 use crate::server::Server;
 
 /// Between two changes: a busy host.
@@ -74,10 +74,14 @@ impl Host {
     }
 
     /// Works until the server goes away.
-    pub(super) async fn work(mut self, up: watch::Receiver<bool>) -> Result<Log, BuyerError> {
+    pub(super) async fn work(mut self, up: watch::Receiver<bool>) -> Log {
         let mut log = Log::default();
         let source = buyer::source_address(0);
-        let (mut session, _) = Session::open(self.server, source, self.show, &self.token).await?;
+        // Killed before the host came: nothing was acknowledged.
+        let Ok((mut session, _)) = Session::open(self.server, source, self.show, &self.token).await
+        else {
+            return log;
+        };
         let mut id = 1;
         while *up.borrow() {
             id += 1;
@@ -116,7 +120,7 @@ impl Host {
             }
             tokio::time::sleep(CHANGE_EVERY).await;
         }
-        Ok(log)
+        log
     }
 }
 

@@ -1,6 +1,8 @@
 //! The account of a round: the buyers' and the host's own logs against the server's books and the
 //! provider's charges, never against the server's counters.
 
+#![expect(clippy::print_stderr, reason = "a command-line tool")]
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -8,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use vetrina_protocol::id::{ListingId, OrderId, ShowId};
 use vetrina_protocol::rest::Page;
+use vetrina_protocol::server::Snapshot;
 use vetrina_protocol::view::{DeskOrder, Listing, OrderState};
 
 use super::{host, shopper};
@@ -17,6 +20,8 @@ use crate::server::{SECRET, Server};
 
 /// Orders that nobody waits for settle within this time.
 const SETTLED_WITHIN: Duration = Duration::from_secs(30);
+/// Screens agree with the books within this time.
+const SHOWN_WITHIN: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// The sandbox's list of charges.
@@ -83,6 +88,14 @@ impl Account {
         figures.add("orphan_charges", f64::from(self.orphan_charges));
     }
 
+    /// Counts a loss and says which.
+    fn lose(&mut self, lost: bool, what: impl FnOnce() -> String) {
+        if lost {
+            self.lost += 1;
+            eprintln!("lost: {}", what());
+        }
+    }
+
     fn compare_orders(&mut self, books: &BTreeMap<OrderId, DeskOrder>, buyers: &[shopper::Log]) {
         for log in buyers {
             for orders in log.by_key.values() {
@@ -96,7 +109,15 @@ impl Account {
                     entry.order.version >= told.version
                         && (told.state != OrderState::Paid || entry.order.state == OrderState::Paid)
                 });
-                self.lost += u32::from(!kept);
+                let now = books
+                    .get(id)
+                    .map(|entry| (entry.order.state, entry.order.version));
+                self.lose(!kept, || {
+                    format!(
+                        "order {id}: told {:?} version {}, now {now:?}",
+                        told.state, told.version
+                    )
+                });
             }
         }
     }
@@ -119,31 +140,39 @@ impl Account {
                 *sold.entry(line.listing).or_default() += line.quantity;
             }
         }
-        let source = buyer::source_address(0);
-        let (_, welcome) = Session::open(server.address, source, show, server.token()).await?;
-        let snapshot = welcome
-            .snapshot
-            .ok_or_else(|| BuyerError::Protocol("a first Welcome without a snapshot".into()))?;
+        let snapshot = caught_up(server, show, &sold).await?;
         for listing in listings {
             let sold = sold.get(&listing.id).copied().unwrap_or(0);
             self.oversold += sold.saturating_sub(listing.stock.total);
             let Some(now) = snapshot.listings.iter().find(|now| now.id == listing.id) else {
-                self.lost += 1;
+                self.lose(true, || format!("listing {} is gone", listing.id));
                 continue;
             };
             let promised = now.stock.reserved + now.stock.claimed;
             self.oversold += promised.saturating_sub(now.stock.total);
             // What the buyers' screens say is what the ledger has.
-            self.lost += u32::from(now.stock.paid != sold);
+            self.lose(now.stock.paid != sold, || {
+                format!(
+                    "listing {}: {sold} sold, screens say {:?}",
+                    listing.id, now.stock
+                )
+            });
             let price = host.prices.get(&listing.id);
-            self.lost += u32::from(price.is_some_and(|price| !price.allows(&now.price)));
+            self.lose(price.is_some_and(|price| !price.allows(&now.price)), || {
+                format!(
+                    "listing {}: price {:?}, host was told {price:?}",
+                    listing.id, now.price
+                )
+            });
         }
         let pinned = snapshot.pin.map(|pin| pin.listing);
         let as_told = match pinned {
             Some(pinned) => host.pin.allows(&pinned),
             None => host.pin.acknowledged.is_none(),
         };
-        self.lost += u32::from(!as_told);
+        self.lose(!as_told, || {
+            format!("pin {pinned:?}, host was told {:?}", host.pin)
+        });
         Ok(())
     }
 
@@ -165,7 +194,32 @@ impl Account {
             .filter(|entry| entry.order.state == OrderState::Paid)
             .filter(|entry| !count.contains_key(&entry.order.id))
             .count();
-        self.lost += u32::try_from(unpaid).unwrap_or(u32::MAX);
+        for _ in 0..unpaid {
+            self.lose(true, || "an order counts as paid without a charge".into());
+        }
+    }
+}
+
+/// What a newcomer is shown, once it counts what was sold. A snapshot is of the room's last tick and
+/// the events since follow it, so it may be a moment behind the books; for ever it may not.
+async fn caught_up(
+    server: &Server,
+    show: ShowId,
+    sold: &BTreeMap<ListingId, u32>,
+) -> Result<Snapshot, BuyerError> {
+    let deadline = Instant::now() + SHOWN_WITHIN;
+    loop {
+        let source = buyer::source_address(0);
+        let (_, welcome) = Session::open(server.address, source, show, server.token()).await?;
+        let snapshot = welcome
+            .snapshot
+            .ok_or_else(|| BuyerError::Protocol("a first Welcome without a snapshot".into()))?;
+        let shown =
+            |listing: &Listing| listing.stock.paid == sold.get(&listing.id).copied().unwrap_or(0);
+        if snapshot.listings.iter().all(shown) || Instant::now() > deadline {
+            return Ok(snapshot);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 

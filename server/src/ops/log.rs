@@ -14,7 +14,10 @@ use crate::config::Log;
 
 /// Starts logging, once per process. A second call changes nothing.
 pub fn start(log: &Log) {
-    let filter: Targets = log.filter.parse().unwrap_or_default();
+    let chosen: Targets = log.filter.parse().unwrap_or_default();
+    // The DTLS library warns about every extension of a handshake that it does not know; a
+    // browser's handshake has several.
+    let filter = chosen.with_target("rtc_dtls", tracing::Level::ERROR);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let registry = tracing_subscriber::registry().with(filter);
     // A test process may start several servers; the first one's choice stays.

@@ -3,10 +3,11 @@
 
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
-use vetrina_protocol::id::{CommentId, ListingId, OrderId, ReservationId, ShowId, UserId};
+use vetrina_protocol::id::{CommentId, OrderId, ReservationId, ShowId, UserId};
 
 use super::command::Ask;
 use super::command::Key;
+use crate::store::ledger::OrderRow;
 
 /// What a reservation made under this key is called.
 pub(super) fn reservation(ask: &Ask, key: &Key) -> ReservationId {
@@ -33,15 +34,10 @@ pub(super) fn comment(ask: &Ask, key: &Key) -> CommentId {
     CommentId(of("comment", ask.show, ask.by.user, key.text.as_bytes()))
 }
 
-/// The reservation that stands for a late payment of an order.
-pub(super) fn reclaim(
-    show: ShowId,
-    buyer: UserId,
-    order: OrderId,
-    listing: ListingId,
-) -> ReservationId {
-    let key = [order.0.to_be_bytes(), listing.0.to_be_bytes()].concat();
-    ReservationId(of("reclaim", show, buyer, &key))
+/// The reservation that stands for one line of a late paid order.
+pub(super) fn reclaim(order: &OrderRow, line: ReservationId) -> ReservationId {
+    let key = [order.id.0.to_be_bytes(), line.0.to_be_bytes()].concat();
+    ReservationId(of("reclaim", order.show, order.buyer, &key))
 }
 
 fn of(purpose: &str, show: ShowId, user: UserId, key: &[u8]) -> u128 {

@@ -1,14 +1,13 @@
 //! How changes of an order reach everybody who must know: the hot store's counters, the buyer, the
 //! seller's desk. Everything that changes an order after its claim goes through here.
 
-use std::collections::BTreeMap;
-
 use async_trait::async_trait;
-use vetrina_core::hot::{HotAnswer, HotCommand, Mirror, Reserve};
+use vetrina_core::hot::{HotAnswer, HotCommand, Mirror, OrderedUnits};
+use vetrina_core::limits::CHECKOUT_FENCE_MS_DEFAULT;
 use vetrina_core::order::OrderInput;
 use vetrina_core::refused::Refused;
 use vetrina_protocol::event::PrivateEvent;
-use vetrina_protocol::id::{ListingId, OrderId, ShowId};
+use vetrina_protocol::id::{OrderId, ShowId};
 use vetrina_protocol::refusal::RefusalCode;
 use vetrina_protocol::server::Done;
 use vetrina_protocol::view::OrderState;
@@ -36,35 +35,36 @@ impl OrderDesk for Shop {
     }
 
     /// Nobody in a queue is overtaken, no reservation is undercut: what is not free for anybody is
-    /// not free for a late payment. What was reserved before one listing refused goes back.
+    /// not free for a late payment. All lines or none.
     async fn reclaim(&self, order: &OrderRow) -> Result<Option<Vec<ReclaimSeat>>, StoreError> {
-        let mut wanted: BTreeMap<ListingId, u32> = BTreeMap::new();
-        for line in &order.lines {
-            *wanted.entry(line.listing).or_default() += line.quantity;
+        let lines: Vec<OrderedUnits> = order
+            .lines
+            .iter()
+            .map(|line| OrderedUnits {
+                reservation: ids::reclaim(order, line.reservation),
+                listing: line.listing,
+                quantity: line.quantity,
+                unit_price: line.unit_price,
+            })
+            .collect();
+        let seats = lines
+            .iter()
+            .map(|line| ReclaimSeat {
+                listing: line.listing,
+                reservation: line.reservation,
+            })
+            .collect();
+        let command = HotCommand::ReserveForOrder {
+            order: order.id,
+            buyer: order.buyer,
+            buyer_name: order.buyer_name.clone(),
+            lines,
+            fence_ms: CHECKOUT_FENCE_MS_DEFAULT,
+        };
+        match self.hot().apply(order.show, command).await?.answer {
+            HotAnswer::Bag(_) => Ok(Some(seats)),
+            _ => Ok(None),
         }
-        let mut seats = Vec::new();
-        for (listing, quantity) in wanted {
-            let reservation = ids::reclaim(order.show, order.buyer, order.id, listing);
-            let command = HotCommand::Reserve(Reserve {
-                reservation,
-                buyer: order.buyer,
-                buyer_name: order.buyer_name.clone(),
-                listing,
-                quantity,
-                media_time: None,
-            });
-            match self.hot().apply(order.show, command).await?.answer {
-                HotAnswer::Reservation { .. } => seats.push(ReclaimSeat {
-                    listing,
-                    reservation,
-                }),
-                _ => {
-                    self.give_back(order, &seats).await?;
-                    return Ok(None);
-                }
-            }
-        }
-        Ok(Some(seats))
     }
 }
 
@@ -120,17 +120,5 @@ impl Shop {
                 tracing::warn!(%error, %show, %listing, "a listing's counters were not mirrored");
             }
         }
-    }
-
-    async fn give_back(&self, order: &OrderRow, seats: &[ReclaimSeat]) -> Result<(), StoreError> {
-        for seat in seats {
-            let command = HotCommand::Release {
-                reservation: seat.reservation,
-                buyer: order.buyer,
-            };
-            // A refusal means that they are back already.
-            self.hot().apply(order.show, command).await?;
-        }
-        Ok(())
     }
 }

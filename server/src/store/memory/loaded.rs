@@ -338,6 +338,15 @@ impl Hot {
     /// repeats the ledger's word, or gives units back, is always welcome.
     pub(super) fn refuse_if_behind(&self, command: &HotCommand) -> Result<(), StoreError> {
         match command {
+            // Nothing is free, so nothing would be granted: the answer needs no disk.
+            HotCommand::Reserve(wish)
+                if self
+                    .stock
+                    .stock(wish.listing)
+                    .is_some_and(|it| it.available == 0) =>
+            {
+                Ok(())
+            }
             HotCommand::Reserve(_)
             | HotCommand::Extend { .. }
             | HotCommand::BeginCheckout { .. }

@@ -200,8 +200,8 @@ impl Account {
     }
 }
 
-/// What a newcomer is shown, once it counts what was sold. A snapshot is of the room's last tick and
-/// the events since follow it, so it may be a moment behind the books; for ever it may not.
+/// What a newcomer is shown, once it counts what was sold. A snapshot is of the room's last tick
+/// and the events since follow it: it may be a moment behind the books, but not for ever.
 async fn caught_up(
     server: &Server,
     show: ShowId,

@@ -46,6 +46,16 @@ impl<'a> Runner<'a> {
         command
             .current_dir(self.repository.root())
             .env("PATH", self.repository.path()?);
+        // `cargo run` describes this package to us. A cargo that we start would take that for a
+        // change of what some build scripts watch, and compile half of the server again.
+        for (name, _) in std::env::vars_os() {
+            let is_ours = name.to_str().is_some_and(|name| {
+                name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+            });
+            if is_ours {
+                command.env_remove(name);
+            }
+        }
         Ok(command)
     }
 

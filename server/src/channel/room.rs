@@ -127,22 +127,25 @@ impl Room {
 
     /// Takes over what follows in the log, as one batch. Gives how many events were new.
     fn publish(&self, epoch: Epoch, events: &[Arc<LoggedEvent>]) -> usize {
-        let mut log = self.write();
-        log.epoch = epoch;
-        let seen = log.ring.to();
+        // Only the room's one task writes, so nothing moves between the two locks; the encoding is
+        // done before the second, which all sessions wait for.
+        let seen = self.log().ring.to();
         let news: Vec<LoggedEvent> = events
             .iter()
             .filter(|event| event.offset > seen)
             .map(|event| LoggedEvent::clone(event))
             .collect();
-        let Some(last) = news.last() else {
+        let Some(to) = news.last().map(|last| last.offset) else {
+            self.write().epoch = epoch;
             return 0;
         };
+        let batch = Batch::new(seen.next(), to, conflate(&news));
+        let mut log = self.write();
+        log.epoch = epoch;
         for event in &news {
             log.fold.apply(event);
         }
-        let to = last.offset;
-        log.ring.push(Batch::new(seen.next(), to, conflate(&news)));
+        log.ring.push(batch);
         log.snapshot = None;
         drop(log);
         self.tail.send_modify(|tail| tail.to = to);

@@ -5,6 +5,7 @@
 mod harness;
 
 mod accounts;
+mod channel;
 mod command_line;
 mod errors;
 mod ops;

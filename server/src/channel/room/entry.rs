@@ -61,24 +61,21 @@ impl Room {
     }
 
     fn snapshot(&self, reset: Option<ResetReason>) -> Entered {
-        let mut log = self.write();
-        let shared = match &log.snapshot {
-            Some(shared) => shared.clone(),
-            None => {
-                let shared = Arc::new(SharedSnapshot::new(log.fold.snapshot(log.viewers)));
-                log.snapshot = Some(shared.clone());
-                shared
-            }
+        let cached = {
+            let log = self.log();
+            log.snapshot
+                .clone()
+                .map(|shared| log.enter_at_snapshot(shared, reset))
         };
-        Entered {
-            epoch: log.epoch,
-            offset: log.ring.to(),
-            start: Start::Snapshot(shared, reset),
-            place: Place {
-                cursor: log.ring.tail(),
-                audience: log.audience_number,
-            },
-        }
+        cached.unwrap_or_else(|| {
+            let mut log = self.write();
+            let snapshot = log.fold.snapshot(log.viewers);
+            let shared = log
+                .snapshot
+                .get_or_insert_with(|| Arc::new(SharedSnapshot::new(snapshot)));
+            let shared = shared.clone();
+            log.enter_at_snapshot(shared, reset)
+        })
     }
 
     fn resume_from_ring(&self, resume: Resume, encoding: Encoding) -> Option<Entered> {
@@ -140,6 +137,22 @@ impl Room {
 }
 
 impl RoomLog {
+    fn enter_at_snapshot(
+        &self,
+        shared: Arc<SharedSnapshot>,
+        reset: Option<ResetReason>,
+    ) -> Entered {
+        Entered {
+            epoch: self.epoch,
+            offset: self.ring.to(),
+            start: Start::Snapshot(shared, reset),
+            place: Place {
+                cursor: self.ring.tail(),
+                audience: self.audience_number,
+            },
+        }
+    }
+
     /// A session that has seen everything up to `seen`, and is given `missed`, which follows it.
     /// `None` when the ring does not go on from there.
     fn enter_after(
@@ -165,14 +178,19 @@ impl RoomLog {
             from = to.next();
         }
         frames.extend(part.map(|part| part.frame_after(at, encoding)));
+        // Viewers may have come and gone meanwhile; the reactions were for those who were here.
+        let audience = ServerMessage::Audience {
+            viewers: self.viewers,
+            reactions: Vec::new(),
+        };
+        frames.push(frame(encoding, &encoding.encode(&[audience])));
         Some(Entered {
             epoch,
             offset: seen,
             start: Start::Resumed(frames),
             place: Place {
                 cursor,
-                // The audience is told anew to whoever comes.
-                audience: 0,
+                audience: self.audience_number,
             },
         })
     }

@@ -1,0 +1,10 @@
+//! The channel over real sockets: a whole server, clients that speak the wire and nothing else.
+
+mod client;
+mod doors;
+mod frames;
+mod house;
+mod limits;
+mod resume;
+mod sale;
+mod shopping;

@@ -246,16 +246,7 @@ impl Shopper {
             };
             let exchange = async {
                 session.send(&command).await?;
-                loop {
-                    let message = session.next().await?;
-                    match &message {
-                        ServerMessage::Ok(done) if done.id == id => return Ok(message),
-                        ServerMessage::Refused { id: Some(of), .. } if *of == id => {
-                            return Ok(message);
-                        }
-                        _ => {}
-                    }
-                }
+                session.answer(id).await
             };
             match tokio::time::timeout(ANSWER_WITHIN, exchange).await {
                 Ok(Ok(ServerMessage::Refused {

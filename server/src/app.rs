@@ -22,13 +22,13 @@ use crate::ops::feed::{Feed, Sources};
 use crate::ops::health::Health;
 use crate::ops::metrics::Metrics;
 use crate::shop::{self, Shop};
-use crate::store::blob::FolderBlobs;
-use crate::store::ledger::{Catalogue as _, SellerRow};
-use crate::store::memory::MemoryStore;
-use crate::store::sqlite::SqliteLedger;
-use crate::store::{BlobStore, HotStore, Ledger};
 pub use listeners::{Listeners, RunError};
 use payments::Payments;
+use vetrina_store::blob::FolderBlobs;
+use vetrina_store::ledger::{Catalogue as _, SellerRow};
+use vetrina_store::memory::MemoryStore;
+use vetrina_store::sqlite::SqliteLedger;
+use vetrina_store::{BlobStore, HotStore, Ledger};
 
 /// The seller that every ledger begins with, and whose tokens `vetrina token` mints unless told
 /// otherwise: most servers have one only. A version 8 id of our own scheme.

@@ -139,7 +139,7 @@ impl Inner {
             Ok((log_end, notices, hot.fold(show).await?))
         };
         let (log_end, notices, (position, mut fold)) =
-            opened.await.map_err(|error: crate::store::StoreError| {
+            opened.await.map_err(|error: vetrina_store::StoreError| {
                 self.shop.metrics().error(Part::Channel);
                 error.refusal()
             })?;

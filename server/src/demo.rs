@@ -6,7 +6,7 @@ mod lan;
 mod links;
 mod seed;
 
-use std::io::{BufRead as _, Write as _};
+use std::io::{BufRead as _, ErrorKind, Write as _};
 
 use tokio::sync::mpsc;
 
@@ -31,21 +31,37 @@ pub(crate) fn run(gathered: Gathered, lan: bool) -> Result<(), Failure> {
         let app = App::open(config.clone(), listeners).await?;
         let show = seed::sow(app.records(), app.clock().now()).await?;
         let links = Links::new(&config, &app, show)?;
-        links.print(&mut std::io::stdout()).await?;
-        if lan {
-            links.print_qr(&mut std::io::stdout())?;
-        }
         let shutdown = until_signal()?;
-        let fresh = tokio::spawn(async move { links.on_enter(&mut lines()).await });
+        say(&links.all().await?)?;
+        if lan {
+            say(&links.qr()?)?;
+        }
+        let fresh = tokio::spawn(async move { fresh_links(&links, &mut lines()).await });
         app.run(shutdown).await?;
         fresh.abort();
-        // Whoever read the links may have gone before us.
-        let _ = writeln!(
-            std::io::stdout(),
-            "The demo has ended; its data stay in the folder."
-        );
+        say("The demo has ended; its data stay in the folder.")?;
         Ok(())
     })
+}
+
+/// Whoever reads the links may be gone before the last of them (`vetrina demo | head -2`): the show
+/// goes on.
+fn say(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        said => said,
+    }
+}
+
+/// Prints fresh links whenever somebody presses Enter.
+async fn fresh_links(links: &Links, lines: &mut mpsc::Receiver<()>) {
+    while lines.recv().await.is_some() {
+        let printed = async { Ok::<_, Failure>(say(&links.all().await?)?) };
+        if let Err(failure) = printed.await {
+            tracing::warn!(%failure, "fresh links could not be printed");
+        }
+    }
 }
 
 /// Lines typed in the terminal. The thread sits in a read that nothing can end but the process.

@@ -39,11 +39,11 @@ use utoipa_axum::routes;
 use vetrina_protocol::view::Show;
 
 use crate::app::Parts;
-use crate::store::ledger::ShowRow;
 use body::Ids;
 use caller::Caller;
 use error::HttpError;
 use rates::Rates;
+use vetrina_store::ledger::ShowRow;
 use video::Side;
 
 /// What handlers share.

@@ -18,6 +18,5 @@ pub mod payment;
 pub mod pictures;
 pub mod refused;
 pub mod shop;
-pub mod store;
 
 pub use app::{Listeners, run};

@@ -10,9 +10,9 @@ use vetrina_protocol::rest::Picture;
 use vetrina_protocol::time::UnixMs;
 
 use crate::refused::{Refused, invalid};
-use crate::store::blob::picture_path;
-use crate::store::ledger::PictureRow;
-use crate::store::{BlobStore, Ledger, StoreError};
+use vetrina_store::blob::picture_path;
+use vetrina_store::ledger::PictureRow;
+use vetrina_store::{BlobStore, Ledger, StoreError};
 
 /// An SVG larger than this is a photograph in disguise.
 const SVG_BYTES_MAX: usize = 256 * 1024;

@@ -37,10 +37,10 @@ pub use facts::ShowFacts;
 use crate::clock::Clock;
 use crate::ops::metrics::{Metrics, Part, ReservationOutcome};
 use crate::payment::intents::Intents;
-use crate::store::{HotStore, Ledger, StoreError};
 use answers::Answers;
 use facts::Facts;
 use scene::Scenes;
+use vetrina_store::{HotStore, Ledger, StoreError};
 
 /// The broadcasts as the shop needs them.
 pub trait MediaClock: Send + Sync {
@@ -220,7 +220,7 @@ impl Shop {
         &self,
         show: ShowId,
         command: HotCommand,
-    ) -> Result<crate::store::hot::Applied, Refused> {
+    ) -> Result<vetrina_store::hot::Applied, Refused> {
         let applied = self
             .hot()
             .apply(show, command)

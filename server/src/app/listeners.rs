@@ -63,10 +63,10 @@ pub enum RunError {
     },
     /// The ledger does not open.
     #[error(transparent)]
-    Ledger(#[from] crate::store::sqlite::OpenError),
+    Ledger(#[from] vetrina_store::sqlite::OpenError),
     /// The records refused what a start needs.
     #[error("the records cannot be prepared: {0}")]
-    Records(#[from] crate::store::StoreError),
+    Records(#[from] vetrina_store::StoreError),
     /// The payment side does not start.
     #[error("payments do not start: {0}")]
     Payments(String),

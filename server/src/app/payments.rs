@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::payment::sandbox::{Sandbox, SandboxConfig};
 use crate::payment::sandbox_provider::SandboxProvider;
 use crate::payment::{Intents, OrderDesk, PaymentProvider, Worker};
-use crate::store::Ledger;
+use vetrina_store::Ledger;
 
 /// What takes the money.
 pub(crate) struct Payments {

@@ -12,8 +12,8 @@ use vetrina_protocol::view::Role;
 
 use super::{Principal, Shows, TOKEN_LIFE_MS};
 use crate::refused::Refused;
-use crate::store::StoreError;
-use crate::store::ledger::{CodeHash, Codes};
+use vetrina_store::StoreError;
+use vetrina_store::ledger::{CodeHash, Codes};
 
 /// A link with a code in it may lie in a terminal or a chat: it is good for a minute, once.
 pub const CODE_LIFE_MS: i64 = 60_000;

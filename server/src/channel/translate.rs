@@ -11,8 +11,8 @@ use vetrina_protocol::server::{Done, ServerMessage};
 use vetrina_protocol::view::Role;
 
 use crate::shop::{Command, Key, Wish};
-use crate::store::hot::Notice;
-use crate::store::ledger::ListingChange;
+use vetrina_store::hot::Notice;
+use vetrina_store::ledger::ListingChange;
 
 /// A command of the shop with the id and key of the message that it was.
 #[derive(Debug)]

@@ -19,8 +19,8 @@ use crate::app::{FIRST_SELLER, Records};
 use crate::clock::Clock;
 use crate::http::products::{description, new_sku, title};
 use crate::pictures::{self, Kind};
-use crate::store::blob::PICTURE_BYTES_MAX;
-use crate::store::ledger::{Catalogue as _, NewSkuRow, Once, ProductRow, SellerRow};
+use vetrina_store::blob::PICTURE_BYTES_MAX;
+use vetrina_store::ledger::{Catalogue as _, NewSkuRow, Once, ProductRow, SellerRow};
 
 /// Rows of one file; a larger one is an export of something else.
 const ROWS_MAX: usize = 20_000;

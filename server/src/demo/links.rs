@@ -1,10 +1,8 @@
 //! The links that the demo prints. Those for staff carry a one-use code in the fragment, which
 //! browsers do not send and pages take off the address bar: never a token.
 
-use std::io::Write;
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
 use vetrina_protocol::id::{ShowId, UserId};
 use vetrina_protocol::view::Role;
 
@@ -15,7 +13,7 @@ use crate::auth::codes::{CodeGrant, issue};
 use crate::cli::Failure;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::store::sqlite::SqliteLedger;
+use vetrina_store::sqlite::SqliteLedger;
 
 /// Where the demo is reached.
 pub(super) struct Links {
@@ -50,46 +48,32 @@ impl Links {
     }
 
     /// All of them, with fresh codes.
-    pub(super) async fn print(&self, out: &mut impl Write) -> Result<(), Failure> {
+    pub(super) async fn all(&self) -> Result<String, Failure> {
         let studio = self.code(Role::Host).await?;
         let ops = self.code(Role::Ops).await?;
         let (public, show) = (&self.public, self.show);
-        writeln!(
-            out,
+        Ok(format!(
             "\n  watch   {}\n  studio  {public}/studio/{show}#code={studio}\n  \
              ops     {}/ops#code={ops}\n  docs    {public}/docs/\n\n\
              The links to studio and ops are good once, for 60 s: Enter prints fresh ones. \
              Ctrl-C ends.",
             self.watch(),
             self.ops,
-        )?;
-        out.flush()?;
-        Ok(())
+        ))
     }
 
     /// The watch page for a phone's camera.
-    pub(super) fn print_qr(&self, out: &mut impl Write) -> Result<(), Failure> {
+    pub(super) fn qr(&self) -> Result<String, Failure> {
         let code = qrcode::QrCode::new(self.watch())?;
         let picture = code
             .render::<qrcode::render::unicode::Dense1x2>()
             .dark_color(qrcode::render::unicode::Dense1x2::Light)
             .light_color(qrcode::render::unicode::Dense1x2::Dark)
             .build();
-        writeln!(
-            out,
+        Ok(format!(
             "\n{picture}\n\n  Scan it with a phone on this network. It warns of the certificate \
              once: it was made on this machine."
-        )?;
-        Ok(())
-    }
-
-    /// Prints fresh links whenever somebody presses Enter.
-    pub(super) async fn on_enter(&self, lines: &mut mpsc::Receiver<()>) {
-        while lines.recv().await.is_some() {
-            if let Err(failure) = self.print(&mut std::io::stdout()).await {
-                tracing::warn!(%failure, "fresh links could not be printed");
-            }
-        }
+        ))
     }
 
     fn watch(&self) -> String {

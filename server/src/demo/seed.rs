@@ -13,7 +13,7 @@ use crate::app::{FIRST_SELLER, Records};
 use crate::cli::Failure;
 use crate::http::shows::is_on_or_announced;
 use crate::pictures::{self, Kind};
-use crate::store::ledger::{
+use vetrina_store::ledger::{
     Catalogue as _, NewListingRow, NewSkuRow, Once, ProductRow, SellerRow, ShowRow,
 };
 

@@ -15,7 +15,7 @@ use vetrina_protocol::id::SellerId;
 
 use super::error::HttpError;
 use crate::refused::invalid;
-use crate::store::ledger::{Once, PageRequest};
+use vetrina_store::ledger::{Once, PageRequest};
 
 /// Longest JSON body: a product with 100 variants is about 30 kB.
 pub(super) const JSON_BYTES_MAX: usize = 64 * 1024;
@@ -117,7 +117,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Paged {
             .await
             .map_err(|_| invalid("limit", "a whole number from 1 to 200"))?;
         let limit = query.limit.unwrap_or(PAGE_ITEMS_DEFAULT);
-        if !(1..=crate::store::ledger::PAGE_ITEMS_MAX).contains(&limit) {
+        if !(1..=vetrina_store::ledger::PAGE_ITEMS_MAX).contains(&limit) {
             return Err(invalid("limit", "a whole number from 1 to 200").into());
         }
         if query

@@ -11,7 +11,7 @@ use vetrina_protocol::refusal::{Advice, RefusalCode};
 use vetrina_protocol::rest::Problem;
 
 use crate::refused::Refused;
-use crate::store::StoreError;
+use vetrina_store::StoreError;
 
 /// Where the codes are explained.
 const CODES: &str = "/docs/problems#";

@@ -17,7 +17,7 @@ use super::error::HttpError;
 use super::products::price;
 use crate::refused::{Refused, invalid};
 use crate::shop::{Ask, Command};
-use crate::store::ledger::{ListingChange, NewListingRow};
+use vetrina_store::ledger::{ListingChange, NewListingRow};
 
 /// Units per buyer unless said otherwise.
 const PER_BUYER_DEFAULT: u32 = 2;

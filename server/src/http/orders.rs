@@ -15,7 +15,7 @@ use super::body::{Ids, PageQuery, Paged};
 use super::caller::Caller;
 use super::error::HttpError;
 use crate::payment::OrderDesk as _;
-use crate::store::ledger::{OrderRequest, map_page};
+use vetrina_store::ledger::{OrderRequest, map_page};
 
 const STAFF: [Role; 3] = [Role::Host, Role::Moderator, Role::Fulfilment];
 

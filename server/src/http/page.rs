@@ -17,7 +17,7 @@ use super::caller::Caller;
 use super::error::HttpError;
 use crate::pages;
 use crate::refused::forbidden;
-use crate::store::ledger::PageRequest;
+use vetrina_store::ledger::PageRequest;
 
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 

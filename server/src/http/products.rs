@@ -18,7 +18,7 @@ use super::body::{Ids, JsonBody, Key, PageQuery, Paged};
 use super::caller::Caller;
 use super::error::HttpError;
 use crate::refused::{Refused, invalid};
-use crate::store::ledger::{NewSkuRow, ProductChange, ProductRow, SkuRow, map_page};
+use vetrina_store::ledger::{NewSkuRow, ProductChange, ProductRow, SkuRow, map_page};
 
 /// Who may read the catalogue.
 const READERS: [Role; 3] = [Role::Host, Role::Moderator, Role::Fulfilment];

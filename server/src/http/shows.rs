@@ -20,7 +20,7 @@ use super::products::title;
 use crate::auth::Shows;
 use crate::refused::{Refused, forbidden, invalid};
 use crate::shop::{Ask, Command};
-use crate::store::ledger::{ShowChange, ShowRow, map_page};
+use vetrina_store::ledger::{ShowChange, ShowRow, map_page};
 
 /// Staff see their seller's shows; everybody else those that are on or announced.
 #[utoipa::path(

@@ -16,8 +16,8 @@ use vetrina_protocol::view::ShowState;
 use super::metrics::{Metrics, Part, Totals};
 use super::process::{ProcessFigures, ProcessReader};
 use crate::clock::Clock;
-use crate::store::ledger::PageRequest;
-use crate::store::{HotStore, Ledger};
+use vetrina_store::ledger::PageRequest;
+use vetrina_store::{HotStore, Ledger};
 
 /// Fifteen minutes.
 const HISTORY_SAMPLES: usize = 900;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::store::Ledger;
+use vetrina_store::Ledger;
 
 /// What one check found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

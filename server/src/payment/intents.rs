@@ -9,8 +9,8 @@ use futures_util::future::{BoxFuture, Shared};
 use vetrina_protocol::id::OrderId;
 
 use super::provider::{IntentRequest, PaymentProvider, ProviderError};
-use crate::store::ledger::{OrderRow, PaymentRow};
-use crate::store::{Ledger, StoreError};
+use vetrina_store::ledger::{OrderRow, PaymentRow};
+use vetrina_store::{Ledger, StoreError};
 
 /// Why a payment is not open. The order and its units are kept: the worker tries again.
 #[derive(Debug, Clone, thiserror::Error)]

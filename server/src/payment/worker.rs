@@ -21,10 +21,10 @@ use super::provider::{
     IntentState, PaymentProvider, ProviderError, ProviderEvent, ProviderEventKind, RefundState,
 };
 use crate::clock::Clock;
-use crate::store::ledger::{
+use vetrina_store::ledger::{
     OrderChange, OrderRequest, OrderRow, ReclaimSeat, WebhookId, Work, WorkKind,
 };
-use crate::store::{Ledger, StoreError};
+use vetrina_store::{Ledger, StoreError};
 
 /// What the shop does about orders; the worker calls it after the ledger has decided.
 #[async_trait]

@@ -25,8 +25,8 @@ use super::limits::{
 };
 use crate::ops::metrics::Part;
 use crate::refused::invalid;
-use crate::store::StoreError;
-use crate::store::ledger::{Checkout, Claimed, OrderRow};
+use vetrina_store::StoreError;
+use vetrina_store::ledger::{Checkout, Claimed, OrderRow};
 
 impl Shop {
     pub(super) async fn buy_now(

@@ -10,7 +10,7 @@ use vetrina_protocol::view::Role;
 
 use crate::auth::Principal;
 use crate::refused::{forbidden, invalid};
-use crate::store::ledger::ListingChange;
+use vetrina_store::ledger::ListingChange;
 
 /// Who asks, in which show, and under which key.
 #[derive(Debug, Clone)]

@@ -7,7 +7,7 @@ use vetrina_protocol::id::{CommentId, OrderId, ReservationId, ShowId, UserId};
 
 use super::command::Ask;
 use super::command::Key;
-use crate::store::ledger::OrderRow;
+use vetrina_store::ledger::OrderRow;
 
 /// What a reservation made under this key is called.
 pub(super) fn reservation(ask: &Ask, key: &Key) -> ReservationId {

@@ -12,7 +12,7 @@ use vetrina_protocol::view::Listing;
 use super::Shop;
 use super::limits::TOTAL_FENCE_MS;
 use crate::ops::metrics::Part;
-use crate::store::ledger::{
+use vetrina_store::ledger::{
     ListingChange, ListingRow, NewListingRow, Once, ProductChange, ProductRow,
 };
 
@@ -63,7 +63,7 @@ impl Shop {
     /// Offers a sku in a show, and tells everybody.
     ///
     /// # Errors
-    /// As [`crate::store::ledger::Catalogue::create_listing`].
+    /// As [`vetrina_store::ledger::Catalogue::create_listing`].
     pub async fn create_listing(
         &self,
         once: Once,
@@ -79,7 +79,7 @@ impl Shop {
     /// Changes a product, and tells the viewers of every show that sells it.
     ///
     /// # Errors
-    /// As [`crate::store::ledger::Catalogue::change_product`].
+    /// As [`vetrina_store::ledger::Catalogue::change_product`].
     pub async fn change_product(
         &self,
         seller: SellerId,

@@ -17,8 +17,8 @@ use super::command::Ask;
 use super::ids;
 use crate::ops::metrics::Part;
 use crate::payment::worker::OrderDesk;
-use crate::store::StoreError;
-use crate::store::ledger::{OrderChange, OrderRequest, OrderRow, ReclaimSeat};
+use vetrina_store::StoreError;
+use vetrina_store::ledger::{OrderChange, OrderRequest, OrderRow, ReclaimSeat};
 
 #[async_trait]
 impl OrderDesk for Shop {

@@ -9,7 +9,7 @@ use vetrina_protocol::view::{DeskOrder, Order, Role};
 use super::Shop;
 use super::limits::{ORDERS_DESK_MAX, ORDERS_MINE_MAX};
 use crate::auth::Principal;
-use crate::store::ledger::{OrderRow, PAGE_ITEMS_MAX, PageRequest};
+use vetrina_store::ledger::{OrderRow, PAGE_ITEMS_MAX, PageRequest};
 
 impl Shop {
     /// The whole private state of one buyer in a show.

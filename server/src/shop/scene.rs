@@ -15,7 +15,7 @@ use vetrina_protocol::view::{Show, ShowState};
 use super::Shop;
 use super::facts::show_unknown;
 use super::limits::{COMMENTS_KNOWN_MAX, EVENTS_PER_READ, SHOWS_MAX};
-use crate::store::hot::{Entries, Position};
+use vetrina_store::hot::{Entries, Position};
 
 /// Scenes of all shows. The outer lock is taken for a look-up; the inner one is kept over the
 /// store's answer, because what is decided must be appended before the next decision looks.

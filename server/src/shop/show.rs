@@ -9,7 +9,7 @@ use vetrina_protocol::server::Done;
 use vetrina_protocol::view::{Show, ShowState};
 
 use super::Shop;
-use crate::store::ledger::ShowChange;
+use vetrina_store::ledger::ShowChange;
 
 impl Shop {
     pub(super) async fn start_show(&self, show: ShowId) -> Result<Done, Refused> {
@@ -40,7 +40,7 @@ impl Shop {
     /// Changes a show's words and times. They are not part of the log: who joins later sees them.
     ///
     /// # Errors
-    /// As [`crate::store::ledger::Catalogue::change_show`].
+    /// As [`vetrina_store::ledger::Catalogue::change_show`].
     pub async fn change_show(&self, show: ShowId, change: ShowChange) -> Result<Show, Refused> {
         let ttl_s = change.reservation_ttl_s;
         let changed = self.ledger().change_show(show, change).await;

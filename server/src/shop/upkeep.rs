@@ -9,7 +9,7 @@ use vetrina_protocol::view::ShowState;
 use super::Shop;
 use super::limits::UPKEEP_EVERY;
 use crate::ops::metrics::Part;
-use crate::store::StoreError;
+use vetrina_store::StoreError;
 
 impl Shop {
     /// Keeps the house until `shutdown`. A failure is logged and tried again at the next turn.

@@ -6,11 +6,9 @@ use vetrina::app::FIRST_SELLER;
 use vetrina::auth::{Principal, Secret, Shows, Tokens};
 use vetrina_protocol::client::ClientMessage;
 use vetrina_protocol::close::CloseCode;
-use vetrina_protocol::event::Event;
 use vetrina_protocol::id::{ShowId, UserId};
 use vetrina_protocol::refusal::RefusalCode;
 use vetrina_protocol::rest::{TokenGrant, TokenRequest};
-use vetrina_protocol::server::ServerMessage;
 use vetrina_protocol::view::Role;
 
 use crate::harness::{SECRET, Server};
@@ -106,6 +104,8 @@ async fn a_guests_token_opens_the_channel_of_its_show() {
     };
     let done = channel.ask(1, &reserve(1, 2)).await.expect("granted");
     assert_eq!(done.reservation.expect("a reservation").quantity, 2);
+    // The answer is this buyer's; others see it from the tick that carries it.
+    assert_eq!(channel.available_at(2).await, 1);
     let mut other = server
         .channel(show.id, &server.guest(show.id).await.token)
         .await;
@@ -121,16 +121,7 @@ async fn a_guests_token_opens_the_channel_of_its_show() {
         .expect_err("over the limit");
     assert_eq!(code, RefusalCode::BuyerLimit);
     other.ask(3, &reserve(3, 1)).await.expect("granted");
-    let available = channel.until(|message| match message {
-        ServerMessage::Events { events, .. } => {
-            events.into_iter().find_map(|logged| match logged.event {
-                Event::StockChanged { stock, .. } if stock.reserved == 3 => Some(stock.available),
-                _ => None,
-            })
-        }
-        _ => None,
-    });
-    assert_eq!(available.await, 0);
+    assert_eq!(channel.available_at(3).await, 0);
     let (_, code) = tokio::join!(server.stop(), channel.closed());
     assert!(
         code.is_none_or(|code| code == CloseCode::GoingAway as u16),

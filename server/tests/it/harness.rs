@@ -17,7 +17,6 @@ use vetrina::app::{App, FIRST_SELLER, RunError};
 use vetrina::auth::{Principal, Shows, Tokens};
 use vetrina::clock::Clock;
 use vetrina::config::{Config, Gathered};
-use vetrina::store::ledger::{Catalogue as _, SellerRow};
 use vetrina::{Listeners, app};
 use vetrina_protocol::id::{SellerId, ShowId, UserId};
 use vetrina_protocol::money::{Currency, Money};
@@ -25,6 +24,7 @@ use vetrina_protocol::rest::{
     NewListing, NewProduct, NewShow, NewSku, Problem, Product, TokenGrant, TokenRequest,
 };
 use vetrina_protocol::view::{Listing, Role, Show};
+use vetrina_store::ledger::{Catalogue as _, SellerRow};
 
 pub(crate) use channel::ChannelClient;
 

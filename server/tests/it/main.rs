@@ -10,7 +10,5 @@ mod command_line;
 mod errors;
 mod ops;
 mod rest;
-mod store_conformance;
-mod store_durability;
 mod tenants;
 mod video;

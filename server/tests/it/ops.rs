@@ -149,10 +149,10 @@ fn logs_hold_no_tokens_names_or_addresses() {
         log.read_to_string(&mut text).map(|_| text)
     });
     let lines = std::io::BufReader::new(child.stdout.take().expect("a pipe")).lines();
-    let lines = lines.map(|line| line.expect("text"));
+    let mut lines = lines.map(|line| line.expect("text"));
     let mut watch = None;
     let mut studio = None;
-    for line in lines {
+    for line in lines.by_ref() {
         let line = line.trim().to_owned();
         if let Some(link) = line.strip_prefix("watch") {
             watch = Some(link.trim().to_owned());

@@ -7,9 +7,15 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("protocol", &[]),
     ("server/core", &["vetrina-protocol"]),
     ("server/media", &[]),
+    ("server/store", &["vetrina-protocol", "vetrina-core"]),
     (
         "server",
-        &["vetrina-protocol", "vetrina-core", "vetrina-media"],
+        &[
+            "vetrina-protocol",
+            "vetrina-core",
+            "vetrina-media",
+            "vetrina-store",
+        ],
     ),
     ("load-tests", &["vetrina-protocol"]),
     ("deploy/xtask", &[]),

@@ -5,11 +5,8 @@ use crate::tree::File;
 
 /// A name, and the only places (folders, or starts of paths) whose code may use it.
 const HOMES: &[(&str, &[&str])] = &[
-    ("redis::", &["server/src/store/"]),
-    (
-        "sqlx::",
-        &["server/src/store/", "server/src/payment/sandbox"],
-    ),
+    ("redis::", &["server/store/"]),
+    ("sqlx::", &["server/store/", "server/src/payment/sandbox"]),
     ("webrtc::", &["server/media/", "load-tests/"]),
     ("rtc_*::", &["server/media/", "load-tests/"]),
     (

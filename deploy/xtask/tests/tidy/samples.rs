@@ -178,7 +178,7 @@ const GOOD: &[(&str, &str)] = &[
          [lints]\nworkspace = true\n",
     ),
     (
-        "server/src/store/redis.rs",
+        "server/store/src/redis.rs",
         "//! The hot store.\nuse redis::Client;\n",
     ),
     ("server/src/http/shows.rs", "//! Shows.\nuse axum::Json;\n"),

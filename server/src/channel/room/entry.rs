@@ -18,8 +18,8 @@ use crate::channel::limits::{
 };
 use crate::channel::socket::frame;
 use crate::channel::welcome::SharedSnapshot;
-use crate::store::StoreError;
-use crate::store::hot::{Entries, HotStore, Position};
+use vetrina_store::StoreError;
+use vetrina_store::hot::{Entries, HotStore, Position};
 
 /// A session's start in a room.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use crate::auth::Principal;
 use crate::channel::batch::Shared;
 use crate::channel::mailbox::{Letter, LetterKind, Mailbox};
 use crate::channel::translate::desk_event;
-use crate::store::hot::Notice;
+use vetrina_store::hot::Notice;
 
 /// The sessions of one room. The lock is taken for a look-up; it exists because sessions come and
 /// go by themselves while the room's task brings them letters.

@@ -14,8 +14,8 @@ use crate::channel::limits::{
 };
 use crate::ops::metrics::Part;
 use crate::shop::Shop;
-use crate::store::StoreError;
-use crate::store::hot::{Entries, Notice, Position};
+use vetrina_store::StoreError;
+use vetrina_store::hot::{Entries, Notice, Position};
 
 /// How a round of the task ended.
 enum Round {

@@ -8,20 +8,20 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use vetrina::Listeners;
 use vetrina::app::App;
 use vetrina::auth::{Principal, Shows, Tokens};
 use vetrina::clock::Clock;
 use vetrina::config::{Config, Gathered};
-use vetrina::store::ledger::{
-    Catalogue, NewListingRow, NewSkuRow, Once, ProductRow, SellerRow, ShowRow,
-};
-use vetrina::store::sqlite::SqliteLedger;
-use vetrina::{Listeners, store};
 use vetrina_core::checkout::BodyDigest;
 use vetrina_protocol::encoding::Encoding;
 use vetrina_protocol::id::{ListingId, ProductId, SellerId, ShowId, SkuId, UserId};
 use vetrina_protocol::money::{Currency, Money};
 use vetrina_protocol::view::{Role, ShowState};
+use vetrina_store::ledger::{
+    Catalogue, NewListingRow, NewSkuRow, Once, ProductRow, SellerRow, ShowRow,
+};
+use vetrina_store::sqlite::SqliteLedger;
 
 use super::client::Client;
 
@@ -246,7 +246,7 @@ async fn seed_listing(
     listing
 }
 
-fn once(seller: SellerId, key: &str) -> store::ledger::Once {
+fn once(seller: SellerId, key: &str) -> vetrina_store::ledger::Once {
     Once {
         seller,
         key: key.to_owned(),

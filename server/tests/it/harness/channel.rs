@@ -10,6 +10,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use vetrina_protocol::SUBPROTOCOL_JSON;
 use vetrina_protocol::client::{ClientMessage, CommandId, Resume};
+use vetrina_protocol::event::Event;
 use vetrina_protocol::id::ShowId;
 use vetrina_protocol::refusal::RefusalCode;
 use vetrina_protocol::server::{Done, ServerMessage, Welcome};
@@ -103,6 +104,22 @@ impl ChannelClient {
             Heard::Message(message) => *message,
             Heard::Closed(code) => panic!("the session was closed: {code:?}"),
         }
+    }
+
+    /// Units available when the log says that so many are reserved.
+    pub(crate) async fn available_at(&mut self, reserved: u32) -> u32 {
+        self.until(|message| match message {
+            ServerMessage::Events { events, .. } => {
+                events.into_iter().find_map(|logged| match logged.event {
+                    Event::StockChanged { stock, .. } if stock.reserved == reserved => {
+                        Some(stock.available)
+                    }
+                    _ => None,
+                })
+            }
+            _ => None,
+        })
+        .await
     }
 
     /// The close code with which the server ends the session.

@@ -1,0 +1,87 @@
+//! The archive of every show's log, and the journal that brings reservations back.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use vetrina_core::hot::{HotChange, Mirror};
+use vetrina_core::reservation::ReservationRow;
+use vetrina_core::waitlist::WaitlistRow;
+use vetrina_protocol::event::LoggedEvent;
+use vetrina_protocol::id::ShowId;
+use vetrina_protocol::time::{Epoch, Offset, UnixMs};
+
+use super::{ListingRow, ShowRow};
+use crate::StoreError;
+
+/// The first number that an epoch gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EpochStart {
+    /// Which.
+    pub epoch: Epoch,
+    /// Its first offset; everything before it is of an earlier epoch and archived.
+    pub first: Offset,
+}
+
+/// A log that may be written to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogStart {
+    /// The new epoch.
+    pub epoch: Epoch,
+    /// The last archived event; the next one is numbered after it.
+    pub archived: Offset,
+    /// All epochs, oldest first, the new one included.
+    pub epochs: Vec<EpochStart>,
+}
+
+/// What one show has to archive; a suffix of what was decided, in one transaction.
+#[derive(Debug, Clone)]
+pub struct ArchiveBatch {
+    /// Which show.
+    pub show: ShowId,
+    /// Under which epoch it was decided. When a newer one was opened, the batch is refused
+    /// `show_state`: somebody else writes this log now.
+    pub epoch: Epoch,
+    /// Contiguous, following what is archived; events that are archived already are skipped.
+    pub events: Vec<Arc<LoggedEvent>>,
+    /// Journal rows.
+    pub changes: Vec<HotChange>,
+}
+
+/// Everything that a show's hot state starts from, read at one moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ShowSeed {
+    /// The show.
+    pub show: ShowRow,
+    /// In the run of show's order.
+    pub listings: Vec<ListingRow>,
+    /// One per listing, with all buyers' units and all settled reservations.
+    pub mirrors: Vec<Mirror>,
+    /// The journal.
+    pub reservations: Vec<ReservationRow>,
+    /// The journal.
+    pub waitlist: Vec<WaitlistRow>,
+}
+
+/// See the module's words.
+#[async_trait]
+pub trait Archive: Send + Sync {
+    /// The show, its listings and its journal. Refused `show_unknown`.
+    async fn load_show(&self, show: ShowId) -> Result<ShowSeed, StoreError>;
+
+    /// Starts a new epoch after the last archived event. Refused `show_unknown`.
+    async fn open_log(&self, show: ShowId, now: UnixMs) -> Result<LogStart, StoreError>;
+
+    /// Writes batches, all in one transaction.
+    async fn archive(&self, batches: Vec<ArchiveBatch>) -> Result<(), StoreError>;
+
+    /// At most `limit` archived events after `after`.
+    async fn read_log(
+        &self,
+        show: ShowId,
+        after: Offset,
+        limit: u32,
+    ) -> Result<Vec<LoggedEvent>, StoreError>;
+
+    /// Reads one row and tells how the disk is: for the health check.
+    async fn check(&self) -> Result<(), StoreError>;
+}

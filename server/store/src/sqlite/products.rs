@@ -1,0 +1,437 @@
+//! Sellers, pictures, products and their variants; and creations that happen once.
+
+use std::collections::BTreeMap;
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{SqliteConnection, query};
+use vetrina_core::limits::STOCK_TOTAL_MAX;
+use vetrina_core::price;
+use vetrina_core::refused::Refused;
+use vetrina_protocol::id::{PictureId, ProductId, SellerId, SkuId};
+use vetrina_protocol::money::Money;
+use vetrina_protocol::refusal::RefusalCode;
+
+use super::pages::Window;
+use super::rows::{Columns, hex, json};
+use super::writer::Failure;
+use crate::ledger::{NewSkuRow, Once, PictureRow, ProductChange, ProductRow, SellerRow, SkuRow};
+
+/// Most variants of one product.
+const SKUS_MAX: usize = 100;
+
+pub(super) async fn put_seller(
+    db: &mut SqliteConnection,
+    seller: &SellerRow,
+) -> Result<(), Failure> {
+    query(
+        "INSERT INTO sellers (id, name) VALUES (?1, ?2)
+         ON CONFLICT (id) DO UPDATE SET name = excluded.name",
+    )
+    .bind(seller.id.to_string())
+    .bind(&seller.name)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn seller(
+    db: &mut SqliteConnection,
+    seller: SellerId,
+) -> sqlx::Result<Option<SellerRow>> {
+    let row = query("SELECT id, name FROM sellers WHERE id = ?1")
+        .bind(seller.to_string())
+        .fetch_optional(db)
+        .await?;
+    row.map(|row| {
+        Ok(SellerRow {
+            id: row.parsed("id")?,
+            name: row.text("name")?,
+        })
+    })
+    .transpose()
+}
+
+/// What this key made before, if it did.
+pub(super) async fn made_before(
+    db: &mut SqliteConnection,
+    once: &Once,
+) -> Result<Option<String>, Failure> {
+    let row = query("SELECT body, made FROM once WHERE seller = ?1 AND key = ?2")
+        .bind(once.seller.to_string())
+        .bind(&once.key)
+        .fetch_optional(db)
+        .await?;
+    let Some(row) = row else {
+        return Ok(None);
+    };
+    if row.text("body")? == hex(&once.body.0) {
+        return Ok(Some(row.text("made")?));
+    }
+    Err(Failure::Refused(Refused::new(
+        RefusalCode::KeyReused,
+        "this idempotency key made something else before; use a new key for a new request",
+    )))
+}
+
+/// Remembers what this key made.
+pub(super) async fn remember(
+    db: &mut SqliteConnection,
+    once: &Once,
+    made: &str,
+) -> Result<(), Failure> {
+    query("INSERT INTO once (seller, key, body, made) VALUES (?1, ?2, ?3, ?4)")
+        .bind(once.seller.to_string())
+        .bind(&once.key)
+        .bind(hex(&once.body.0))
+        .bind(made)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn put_picture(
+    db: &mut SqliteConnection,
+    picture: &PictureRow,
+) -> Result<(), Failure> {
+    require_seller(db, picture.seller).await?;
+    query(
+        "INSERT INTO pictures (id, seller, content_type, bytes, created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (id) DO NOTHING",
+    )
+    .bind(picture.id.to_string())
+    .bind(picture.seller.to_string())
+    .bind(&picture.content_type)
+    .bind(picture.bytes)
+    .bind(picture.created_at.0)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn picture(
+    db: &mut SqliteConnection,
+    picture: PictureId,
+) -> sqlx::Result<Option<PictureRow>> {
+    let row = query("SELECT * FROM pictures WHERE id = ?1")
+        .bind(picture.to_string())
+        .fetch_optional(db)
+        .await?;
+    row.map(|row| {
+        Ok(PictureRow {
+            id: row.parsed("id")?,
+            seller: row.parsed("seller")?,
+            content_type: row.text("content_type")?,
+            bytes: row.count("bytes")?,
+            created_at: row.at("created_at")?,
+        })
+    })
+    .transpose()
+}
+
+pub(super) async fn create_product(
+    db: &mut SqliteConnection,
+    once: &Once,
+    product: &ProductRow,
+    skus: &[NewSkuRow],
+) -> Result<ProductRow, Failure> {
+    if let Some(made) = made_before(db, once).await? {
+        return existing(db, product.seller, &made).await;
+    }
+    require_seller(db, product.seller).await?;
+    require_picture(db, product.seller, product.picture).await?;
+    if skus.is_empty() || skus.len() > SKUS_MAX {
+        return Err(invalid(format!("skus: a product has from 1 to {SKUS_MAX} variants")).into());
+    }
+    query(
+        "INSERT INTO products (id, seller, title, description, picture, created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )
+    .bind(product.id.to_string())
+    .bind(product.seller.to_string())
+    .bind(&product.title)
+    .bind(&product.description)
+    .bind(product.picture.map(|picture| picture.to_string()))
+    .bind(product.created_at.0)
+    .execute(&mut *db)
+    .await?;
+    for (place, sku) in (0..).zip(skus) {
+        insert_sku(db, product.seller, product.id, place, sku).await?;
+    }
+    remember(db, once, &product.id.to_string()).await?;
+    required(db, product.seller, product.id).await
+}
+
+pub(super) async fn product(
+    db: &mut SqliteConnection,
+    seller: SellerId,
+    product: ProductId,
+) -> sqlx::Result<Option<ProductRow>> {
+    let row = query("SELECT * FROM products WHERE id = ?1 AND seller = ?2")
+        .bind(product.to_string())
+        .bind(seller.to_string())
+        .fetch_optional(&mut *db)
+        .await?;
+    let products = with_skus(db, row.into_iter().collect()).await?;
+    Ok(products.into_iter().next())
+}
+
+pub(super) async fn products(
+    db: &mut SqliteConnection,
+    seller: SellerId,
+    window: &Window,
+) -> sqlx::Result<Vec<ProductRow>> {
+    let rows = query(
+        "SELECT * FROM products WHERE seller = ?1 AND (created_at, id) < (?2, ?3)
+         ORDER BY created_at DESC, id DESC LIMIT ?4",
+    )
+    .bind(seller.to_string())
+    .bind(window.at)
+    .bind(&window.id)
+    .bind(window.rows)
+    .fetch_all(&mut *db)
+    .await?;
+    with_skus(db, rows).await
+}
+
+pub(super) async fn change_product(
+    db: &mut SqliteConnection,
+    seller: SellerId,
+    product: ProductId,
+    change: &ProductChange,
+) -> Result<ProductRow, Failure> {
+    required(db, seller, product).await?;
+    require_picture(db, seller, change.picture).await?;
+    query(
+        "UPDATE products SET title = coalesce(?2, title),
+           description = coalesce(?3, description), picture = coalesce(?4, picture)
+         WHERE id = ?1",
+    )
+    .bind(product.to_string())
+    .bind(&change.title)
+    .bind(&change.description)
+    .bind(change.picture.map(|picture| picture.to_string()))
+    .execute(&mut *db)
+    .await?;
+    query(
+        "UPDATE listings SET version = version + 1
+         WHERE sku IN (SELECT id FROM skus WHERE product = ?1)
+           AND show IN (SELECT id FROM shows WHERE state NOT IN ('ended', 'replay'))",
+    )
+    .bind(product.to_string())
+    .execute(&mut *db)
+    .await?;
+    required(db, seller, product).await
+}
+
+pub(super) async fn add_sku(
+    db: &mut SqliteConnection,
+    seller: SellerId,
+    product: ProductId,
+    sku: &NewSkuRow,
+) -> Result<ProductRow, Failure> {
+    let known = required(db, seller, product).await?;
+    if known.skus.len() >= SKUS_MAX {
+        return Err(invalid(format!("skus: a product has at most {SKUS_MAX} variants")).into());
+    }
+    let place = i64::try_from(known.skus.len()).unwrap_or(i64::MAX);
+    insert_sku(db, seller, product, place, sku).await?;
+    required(db, seller, product).await
+}
+
+pub(super) async fn set_sku(
+    db: &mut SqliteConnection,
+    seller: SellerId,
+    sku: SkuId,
+    price: Money,
+    inventory: u32,
+) -> Result<SkuRow, Failure> {
+    price::check(price, price.currency)?;
+    check_inventory(inventory)?;
+    let row = query("SELECT * FROM skus WHERE id = ?1 AND seller = ?2")
+        .bind(sku.to_string())
+        .bind(seller.to_string())
+        .fetch_optional(&mut *db)
+        .await?;
+    let mut known = sku_of(&row.ok_or_else(product_unknown)?)?;
+    if inventory < known.allocated {
+        return Err(Failure::Refused(Refused::new(
+            RefusalCode::InventoryShort,
+            format!(
+                "inventory: {} units are given to shows; set at least that",
+                known.allocated
+            ),
+        )));
+    }
+    query("UPDATE skus SET price_minor = ?2, currency = ?3, inventory = ?4 WHERE id = ?1")
+        .bind(sku.to_string())
+        .bind(price.amount_minor)
+        .bind(price.currency.as_str())
+        .bind(inventory)
+        .execute(db)
+        .await?;
+    known.price = price;
+    known.inventory = inventory;
+    Ok(known)
+}
+
+pub(super) async fn sku_by_code(
+    db: &mut SqliteConnection,
+    seller: SellerId,
+    code: &str,
+) -> sqlx::Result<Option<SkuRow>> {
+    let row = query("SELECT * FROM skus WHERE seller = ?1 AND code = ?2")
+        .bind(seller.to_string())
+        .bind(code)
+        .fetch_optional(db)
+        .await?;
+    row.as_ref().map(sku_of).transpose()
+}
+
+/// Refuses a picture that is not this seller's.
+pub(super) async fn require_picture(
+    db: &mut SqliteConnection,
+    seller: SellerId,
+    picture: Option<PictureId>,
+) -> Result<(), Failure> {
+    let Some(picture) = picture else {
+        return Ok(());
+    };
+    let row = query("SELECT 1 FROM pictures WHERE id = ?1 AND seller = ?2")
+        .bind(picture.to_string())
+        .bind(seller.to_string())
+        .fetch_optional(db)
+        .await?;
+    match row {
+        Some(_) => Ok(()),
+        None => Err(invalid("picture: you have uploaded no such picture; upload it first").into()),
+    }
+}
+
+/// Refuses a seller that does not exist.
+pub(super) async fn require_seller(db: &mut SqliteConnection, id: SellerId) -> Result<(), Failure> {
+    match seller(db, id).await? {
+        Some(_) => Ok(()),
+        None => Err(invalid("seller: there is no such account").into()),
+    }
+}
+
+pub(super) fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> Refused {
+    Refused::new(RefusalCode::Invalid, message)
+}
+
+pub(super) fn product_unknown() -> Refused {
+    Refused::new(
+        RefusalCode::ProductUnknown,
+        "you have no such product or variant",
+    )
+}
+
+async fn existing(
+    db: &mut SqliteConnection,
+    seller: SellerId,
+    made: &str,
+) -> Result<ProductRow, Failure> {
+    let made = made.parse().map_err(|_| product_unknown())?;
+    required(db, seller, made).await
+}
+
+async fn required(
+    db: &mut SqliteConnection,
+    seller: SellerId,
+    id: ProductId,
+) -> Result<ProductRow, Failure> {
+    let found = product(db, seller, id).await?;
+    found.ok_or_else(|| product_unknown().into())
+}
+
+async fn insert_sku(
+    db: &mut SqliteConnection,
+    seller: SellerId,
+    product: ProductId,
+    place: i64,
+    sku: &NewSkuRow,
+) -> Result<(), Failure> {
+    price::check(sku.price, sku.price.currency)?;
+    check_inventory(sku.inventory)?;
+    let done = query(
+        "INSERT INTO skus (id, product, seller, place, code, variant, price_minor, currency,
+           inventory)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (seller, code) DO NOTHING",
+    )
+    .bind(sku.id.to_string())
+    .bind(product.to_string())
+    .bind(seller.to_string())
+    .bind(place)
+    .bind(&sku.code)
+    .bind(&sku.variant)
+    .bind(sku.price.amount_minor)
+    .bind(sku.price.currency.as_str())
+    .bind(sku.inventory)
+    .execute(db)
+    .await?;
+    if done.rows_affected() == 1 {
+        return Ok(());
+    }
+    Err(invalid(format!(
+        "code: you have another variant with the code {:?}",
+        sku.code
+    ))
+    .into())
+}
+
+fn check_inventory(inventory: u32) -> Result<(), Refused> {
+    if inventory <= STOCK_TOTAL_MAX {
+        return Ok(());
+    }
+    Err(invalid(format!(
+        "inventory: must be from 0 to {STOCK_TOTAL_MAX}, not {inventory}"
+    )))
+}
+
+async fn with_skus(
+    db: &mut SqliteConnection,
+    products: Vec<SqliteRow>,
+) -> sqlx::Result<Vec<ProductRow>> {
+    let mut found: Vec<ProductRow> = products.iter().map(product_of).collect::<Result<_, _>>()?;
+    let ids: Vec<String> = found.iter().map(|product| product.id.to_string()).collect();
+    let rows = query(
+        "SELECT * FROM skus WHERE product IN (SELECT value FROM json_each(?1))
+         ORDER BY product, place",
+    )
+    .bind(json(&ids))
+    .fetch_all(db)
+    .await?;
+    let mut skus: BTreeMap<ProductId, Vec<SkuRow>> = BTreeMap::new();
+    for row in &rows {
+        let sku = sku_of(row)?;
+        skus.entry(sku.product).or_default().push(sku);
+    }
+    for product in &mut found {
+        product.skus = skus.remove(&product.id).unwrap_or_default();
+    }
+    Ok(found)
+}
+
+fn product_of(row: &SqliteRow) -> sqlx::Result<ProductRow> {
+    Ok(ProductRow {
+        id: row.parsed("id")?,
+        seller: row.parsed("seller")?,
+        title: row.text("title")?,
+        description: row.maybe_text("description")?,
+        picture: row.maybe_parsed("picture")?,
+        skus: Vec::new(),
+        created_at: row.at("created_at")?,
+    })
+}
+
+fn sku_of(row: &SqliteRow) -> sqlx::Result<SkuRow> {
+    Ok(SkuRow {
+        id: row.parsed("id")?,
+        product: row.parsed("product")?,
+        code: row.text("code")?,
+        variant: row.maybe_text("variant")?,
+        price: row.money("price_minor")?,
+        inventory: row.count("inventory")?,
+        allocated: row.count("allocated")?,
+    })
+}

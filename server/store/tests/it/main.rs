@@ -1,0 +1,4 @@
+//! The stores' integration tests: what every implementation must do, and what survives a kill.
+
+mod conformance;
+mod durability;

@@ -25,6 +25,7 @@ const HOMES: &[(&str, &[&str])] = &[
             "server/src/clock.rs",
             "server/src/payment/sandbox",
             "server/media/src/net",
+            "server/store/tests/",
             "server/tests/",
             "load-tests/",
         ],

@@ -71,6 +71,10 @@ pub trait Archive: Send + Sync {
     /// Starts a new epoch after the last archived event. Refused `show_unknown`.
     async fn open_log(&self, show: ShowId, now: UnixMs) -> Result<LogStart, StoreError>;
 
+    /// The newest epoch and what is archived, without starting another: for a node that joins
+    /// those who write this log. Epoch 0 when none was started. Refused `show_unknown`.
+    async fn current_log(&self, show: ShowId) -> Result<LogStart, StoreError>;
+
     /// Writes batches, all in one transaction.
     async fn archive(&self, batches: Vec<ArchiveBatch>) -> Result<(), StoreError>;
 

@@ -42,6 +42,17 @@ impl Archive for SqliteLedger {
             .await
     }
 
+    async fn current_log(&self, show: ShowId) -> Result<LogStart, StoreError> {
+        let mut db = self.reader().await?;
+        // One read transaction: the epochs and the archive of one moment.
+        let mut moment = db.begin().await.map_err(|error| unavailable(&error))?;
+        match current_log(&mut moment, show).await {
+            Ok(log) => Ok(log),
+            Err(Failure::Refused(refused)) => Err(StoreError::Refused(refused)),
+            Err(Failure::Sql(error)) => Err(unavailable(&error)),
+        }
+    }
+
     async fn archive(&self, batches: Vec<ArchiveBatch>) -> Result<(), StoreError> {
         self.writer
             .write(move |db| {
@@ -167,25 +178,29 @@ async fn open_log(
     show: ShowId,
     now: UnixMs,
 ) -> Result<LogStart, Failure> {
-    shows::required(db, show).await?;
-    let archived = archived(db, show).await?;
-    let mut epochs = epochs(db, show).await?;
-    let epoch = Epoch(epochs.last().map_or(0, |last| last.epoch.0) + 1);
+    let mut log = current_log(db, show).await?;
+    log.epoch = Epoch(log.epoch.0 + 1);
     let start = EpochStart {
-        epoch,
-        first: archived.next(),
+        epoch: log.epoch,
+        first: log.archived.next(),
     };
     query("INSERT INTO log_epochs (show, epoch, first_offset, opened_at) VALUES (?1, ?2, ?3, ?4)")
         .bind(show.to_string())
-        .bind(signed(epoch.0))
+        .bind(signed(start.epoch.0))
         .bind(signed(start.first.0))
         .bind(now.0)
         .execute(db)
         .await?;
-    epochs.push(start);
+    log.epochs.push(start);
+    Ok(log)
+}
+
+async fn current_log(db: &mut SqliteConnection, show: ShowId) -> Result<LogStart, Failure> {
+    shows::required(db, show).await?;
+    let epochs = epochs(db, show).await?;
     Ok(LogStart {
-        epoch,
-        archived,
+        epoch: epochs.last().map_or(Epoch(0), |last| last.epoch),
+        archived: archived(db, show).await?,
         epochs,
     })
 }

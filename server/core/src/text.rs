@@ -16,11 +16,8 @@ pub fn clean(text: &str) -> String {
             space = true;
             continue;
         }
-        let joins = letter == ZERO_WIDTH_JOINER
-            && !space
-            && cleaned.chars().next_back().is_some_and(is_pictograph)
-            && letters.peek().copied().is_some_and(is_pictograph);
-        if is_invisible(letter) && !joins {
+        let before = cleaned.chars().next_back().filter(|_| !space);
+        if is_invisible(letter) && !joins(before, letter, letters.peek().copied()) {
             continue;
         }
         marks = if is_combining(letter) { marks + 1 } else { 0 };
@@ -43,11 +40,68 @@ pub fn clean_name(name: &str, chars_max: usize) -> String {
         .chars()
         .take(chars_max)
         .collect::<String>()
-        .trim_end()
+        // The cut may have taken what a joiner joined.
+        .trim_end_matches([' ', ZERO_WIDTH_NON_JOINER, ZERO_WIDTH_JOINER])
         .to_owned()
 }
 
+const ZERO_WIDTH_NON_JOINER: char = '\u{200C}';
 const ZERO_WIDTH_JOINER: char = '\u{200D}';
+
+/// Whether this is a joiner that changes what is read: between two emoji, or in a word of a script
+/// whose letters join (the plural of Persian, a half form of Devanagari). Anywhere else it would
+/// only hide in the text.
+fn joins(before: Option<char>, joiner: char, after: Option<char>) -> bool {
+    let (Some(before), Some(after)) = (before, after) else {
+        return false;
+    };
+    // What could be dropped in its turn does not keep a joiner.
+    if is_combining(after) || is_invisible(after) {
+        return false;
+    }
+    match joiner {
+        ZERO_WIDTH_JOINER if is_pictograph(before) && is_pictograph(after) => true,
+        // One side is enough: in Persian a foreign word or a number takes its ending so.
+        ZERO_WIDTH_JOINER | ZERO_WIDTH_NON_JOINER => {
+            is_of_word(before)
+                && is_of_word(after)
+                && (is_of_joining_script(before) || is_of_joining_script(after))
+        }
+        _ => false,
+    }
+}
+
+fn is_of_word(letter: char) -> bool {
+    letter.is_alphanumeric() || is_virama(letter)
+}
+
+/// Arabic, Syriac, N'Ko and their like; the scripts of India, Sri Lanka, Myanmar and Cambodia;
+/// Mongolian, Phags-pa; the presentation forms of Arabic.
+fn is_of_joining_script(letter: char) -> bool {
+    matches!(letter,
+        '\u{0620}'..='\u{0DFF}' | '\u{1000}'..='\u{109F}' | '\u{1780}'..='\u{18AF}'
+        | '\u{A840}'..='\u{A87F}' | '\u{FB50}'..='\u{FDFF}' | '\u{FE70}'..='\u{FEFC}')
+}
+
+/// The sign that takes the vowel from a letter and so makes it join: no letter by itself.
+fn is_virama(letter: char) -> bool {
+    matches!(
+        letter,
+        '\u{094D}'
+            | '\u{09CD}'
+            | '\u{0A4D}'
+            | '\u{0ACD}'
+            | '\u{0B4D}'
+            | '\u{0BCD}'
+            | '\u{0C4D}'
+            | '\u{0CCD}'
+            | '\u{0D4D}'
+            | '\u{0DCA}'
+            | '\u{1039}'
+            | '\u{103A}'
+            | '\u{17D2}'
+    )
+}
 
 /// Control characters, and what Unicode draws as nothing: direction marks and overrides, joiners,
 /// fillers, tags, byte order marks.
@@ -102,11 +156,41 @@ mod tests {
         ] {
             assert_eq!(clean(text), text);
         }
-        assert_eq!(
-            clean("a\u{200D}b"),
-            "ab",
-            "a joiner outside an emoji is invisible"
-        );
+    }
+
+    #[test]
+    fn joiners_stay_where_they_change_what_is_read() {
+        for text in [
+            "می\u{200C}خواهم",
+            "کتاب\u{200C}هایشان را",
+            "pdf\u{200C}ها ۵\u{200C}تا",
+            "مَ\u{200C}ن",
+            "क्\u{200D}ष क्\u{200C}ष",
+            "ශ්\u{200D}රී",
+            "র\u{200D}্য",
+        ] {
+            assert_eq!(clean(text), text);
+        }
+    }
+
+    #[test]
+    fn lonely_joiners_are_gone() {
+        for (text, left) in [
+            ("a\u{200D}b", "ab"),
+            ("fr\u{200C}ee", "free"),
+            ("\u{200C}می", "می"),
+            ("می\u{200C}", "می"),
+            ("می \u{200C}خواهم", "می خواهم"),
+            ("می\u{200C} خواهم", "می خواهم"),
+            ("می\u{200C}\u{200C}\u{200D}خواهم", "می\u{200D}خواهم"),
+            ("می\u{200C}.", "می."),
+            ("می\u{202E}\u{200C}\u{202C}خواهم", "میخواهم"),
+            ("می\u{200C}\u{064E}\u{064E}", "می\u{064E}\u{064E}"),
+            ("👍\u{200C}👍", "👍👍"),
+            ("👍\u{200D}\u{FE0F}", "👍\u{FE0F}"),
+        ] {
+            assert_eq!(clean(text), left, "{text:?}");
+        }
     }
 
     #[test]
@@ -119,11 +203,15 @@ mod tests {
     fn names_are_cut_and_trimmed() {
         assert_eq!(clean_name("  Anna   Maria ", 5), "Anna");
         assert_eq!(clean_name("\u{202E}", 40), "");
+        assert_eq!(clean_name("می\u{200C}خواهم", 3), "می");
     }
+
+    const TEXTS: &str = "\\PC{0,40}|[\u{0}-\u{2FFF}]{0,40}|\
+        [a میक्ष.\u{301}\u{64E}\u{FE0F}👍\u{200C}\u{200D}\u{202E}]{0,12}";
 
     proptest! {
         #[test]
-        fn cleaning_twice_changes_nothing(text in "\\PC{0,40}|[\u{0}-\u{2FFF}]{0,40}") {
+        fn cleaning_twice_changes_nothing(text in TEXTS) {
             let once = clean(&text);
             prop_assert_eq!(clean(&once), once.clone());
             prop_assert!(!once.chars().any(char::is_control));

@@ -20,7 +20,7 @@ use crate::clock::Clock;
 use crate::http::products::{description, new_sku, title};
 use crate::pictures::{self, Kind};
 use vetrina_store::blob::PICTURE_BYTES_MAX;
-use vetrina_store::ledger::{Catalogue as _, NewSkuRow, Once, ProductRow, SellerRow};
+use vetrina_store::ledger::{Catalogue as _, Ledger as _, NewSkuRow, Once, ProductRow, SellerRow};
 
 /// Rows of one file; a larger one is an export of something else.
 const ROWS_MAX: usize = 20_000;

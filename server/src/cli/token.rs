@@ -13,7 +13,7 @@ use crate::auth::codes::{CodeGrant, issue};
 use crate::auth::{Principal, Shows, Tokens};
 use crate::clock::Clock;
 use crate::config::Config;
-use vetrina_store::ledger::Catalogue as _;
+use vetrina_store::ledger::{Catalogue as _, Ledger as _};
 
 const ROLES: [(&str, Role); 5] = [
     ("viewer", Role::Viewer),

@@ -8,6 +8,7 @@
 mod archive;
 mod catalogue;
 mod codes;
+mod open;
 mod orders;
 
 pub use archive::{Archive, ArchiveBatch, EpochStart, LogStart, ShowSeed};
@@ -16,17 +17,21 @@ pub use catalogue::{
     ProductChange, ProductRow, SellerRow, ShowChange, ShowRow, SkuRow,
 };
 pub use codes::{CodeHash, Codes};
+pub use open::{OpenError, open};
 pub use orders::{
     Checkout, Claimed, OrderChange, OrderLineRow, OrderRequest, OrderRow, Orders, PaymentRow,
     ReclaimSeat, WebhookId, Work, WorkKind,
 };
 
+use async_trait::async_trait;
 use vetrina_protocol::rest::Page;
 
 /// Everything together: what the server is given.
-pub trait Ledger: Catalogue + Orders + Codes + Archive {}
-
-impl<T: Catalogue + Orders + Codes + Archive> Ledger for T {}
+#[async_trait]
+pub trait Ledger: Catalogue + Orders + Codes + Archive {
+    /// Finishes what is queued and lets go of the database. Later calls fail with `Unavailable`.
+    async fn close(&self);
+}
 
 /// Which part of a list is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -23,13 +23,15 @@ mod writer;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use sqlx::migrate::MigrateError;
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Sqlite, SqlitePool};
 use tokio::sync::watch;
 
-use super::StoreError;
+use crate::StoreError;
+use crate::ledger::Ledger;
 use writer::Writer;
 
 /// Connections that read beside the one that writes: more than the machine has cores gains nothing.
@@ -101,12 +103,6 @@ impl SqliteLedger {
         })
     }
 
-    /// Finishes what is queued and closes the file. Later calls fail with `Unavailable`.
-    pub async fn close(&self) {
-        self.writer.stop().await;
-        self.readers.close().await;
-    }
-
     async fn reader(&self) -> Result<PoolConnection<Sqlite>, StoreError> {
         match self.readers.acquire().await {
             Ok(connection) => Ok(connection),
@@ -119,6 +115,14 @@ impl SqliteLedger {
     fn tell_workers(&self) {
         self.work
             .send_modify(|changes| *changes = changes.wrapping_add(1));
+    }
+}
+
+#[async_trait]
+impl Ledger for SqliteLedger {
+    async fn close(&self) {
+        self.writer.stop().await;
+        self.readers.close().await;
     }
 }
 

@@ -21,9 +21,11 @@ use crate::http::serve::{serve, tls_config};
 use crate::ops::feed::{Feed, Sources};
 use crate::ops::health::Health;
 use crate::ops::metrics::Metrics;
+use crate::payment::sandbox::Sandbox;
 use crate::shop::{self, Shop};
 pub use listeners::{Listeners, RunError};
 use payments::Payments;
+pub(crate) use payments::run_sandbox;
 use vetrina_store::blob::FolderBlobs;
 use vetrina_store::ledger::{Catalogue as _, SellerRow};
 use vetrina_store::memory::MemoryStore;
@@ -139,7 +141,9 @@ impl App {
     /// # Errors
     /// A part that the server cannot do without stopped.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
-        let grace = self.config.shutdown_grace;
+        // Three quarters of the grace period for the sessions, the rest for open requests.
+        let last = self.config.shutdown_grace / 4;
+        let grace = self.config.shutdown_grace - last;
         let tls = match &self.config.tls {
             Some(tls) => Some(tls_config(tls).map_err(RunError::Tls)?),
             None => None,
@@ -149,44 +153,63 @@ impl App {
         let now = move || clock.now();
         let hot = Arc::new(MemoryStore::start(ledger.clone(), Arc::new(now)));
         self.found_first_seller().await?;
-        let sandbox = payments::open_sandbox(&self.config, &self.listeners).await?;
+        let provider = payments::open_provider(&self.config, &self.listeners).await?;
+        let sandbox = provider.as_ref().and_then(|it| it.sandbox.clone());
         let (parts, mut tasks) = self
-            .compose(&ledger, hot.clone(), sandbox.as_ref(), &shutdown)
+            .compose(&ledger, hot.clone(), provider.as_ref(), &shutdown)
             .await?;
         let media = parts.media.clone();
         let channel = parts.channel.clone();
         let routers =
-            crate::http::routers(parts, sandbox.as_ref().map(|it| it.pay_origin.as_str()));
+            crate::http::routers(parts, provider.as_ref().map(|it| it.pay_origin.as_str()));
+        // The public side stops when the sessions have gone, the ops side last of all: until then
+        // it tells whoever routes traffic that this node is leaving.
+        let (stop, stop_ops) = (CancellationToken::new(), CancellationToken::new());
         let mut servers = JoinSet::new();
-        let mut start = |listener, router, tls| {
-            servers.spawn(serve(listener, router, tls, shutdown.clone(), grace));
+        let mut start = |listener, router, tls, stop: &CancellationToken| {
+            servers.spawn(serve(listener, router, tls, stop.clone(), last));
         };
-        start(self.listeners.public, routers.public, tls.clone());
-        start(self.listeners.ops, routers.ops, None);
+        start(self.listeners.public, routers.public, tls.clone(), &stop);
         if let (Some(sandbox), Some(listener)) = (&sandbox, self.listeners.sandbox) {
-            start(listener, sandbox.sandbox.routes(), tls);
+            start(listener, sandbox.routes(), tls, &stop);
         }
         if let (Some(sandbox), Some(listener)) = (&sandbox, self.listeners.internal) {
-            let routes = sandbox.sandbox.routes();
-            start(listener, routers.webhooks.fallback_service(routes), None);
+            let routes = sandbox.routes();
+            let webhooks = routers.webhooks.fallback_service(routes);
+            start(listener, webhooks, None, &stop);
         }
+        let ops = serve(
+            self.listeners.ops,
+            routers.ops,
+            None,
+            stop_ops.clone(),
+            last,
+        );
+        let mut ops_server = JoinSet::from_iter([ops]);
         tracing::info!("the server is ready");
         let draining = tokio::spawn({
-            let (channel, shutdown) = (channel, shutdown.clone());
+            let (shutdown, stop) = (shutdown.clone(), stop.clone());
             async move {
                 shutdown.cancelled().await;
                 channel.drain(grace).await;
+                stop.cancel();
             }
         });
-        let served = until_done(&mut servers, &shutdown).await;
-        // All servers have ended, so `shutdown` is cancelled and the channel is being drained.
+        let served = tokio::select! {
+            served = until_done(&mut servers, &shutdown) => served,
+            served = until_done(&mut ops_server, &shutdown) => served,
+        };
+        // One of them failed, or all public ones have ended: so `shutdown` is cancelled.
         if let Err(error) = draining.await {
             tracing::error!(%error, "the channel was not drained");
         }
+        let served = served.and(until_done(&mut servers, &shutdown).await);
         media.shutdown().await;
         tasks.shutdown().await;
         hot.shutdown().await;
         self.records.ledger.close().await;
+        stop_ops.cancel();
+        let served = served.and(until_done(&mut ops_server, &shutdown).await);
         tracing::info!("the server has stopped");
         served
     }
@@ -209,17 +232,15 @@ impl App {
         &self,
         ledger: &Arc<dyn Ledger>,
         hot: Arc<dyn HotStore>,
-        sandbox: Option<&payments::RunningSandbox>,
+        provider: Option<&payments::OpenProvider>,
         shutdown: &CancellationToken,
     ) -> Result<(Parts, JoinSet<()>), RunError> {
         let metrics = Metrics::new();
         let media = self.listeners.media.clone();
-        let provider = sandbox
-            .map(payments::RunningSandbox::provider)
-            .transpose()?;
-        let intents = provider
-            .as_ref()
-            .map(|provider| crate::payment::Intents::new(ledger.clone(), provider.clone()));
+        let client = provider.map(|it| it.client.clone());
+        let intents = client
+            .clone()
+            .map(|client| crate::payment::Intents::new(ledger.clone(), client));
         let shop = Shop::new(shop::Parts {
             hot: hot.clone(),
             ledger: ledger.clone(),
@@ -228,11 +249,11 @@ impl App {
             clock: self.clock.clone(),
             metrics: metrics.clone(),
         });
-        let payments = match (provider, intents) {
-            (Some(provider), Some(intents)) => Some(Arc::new(Payments::new(
+        let payments = match (client, intents) {
+            (Some(client), Some(intents)) => Some(Arc::new(Payments::new(
                 &self.config.node,
                 ledger.clone(),
-                provider,
+                client,
                 intents,
                 Arc::new(shop.clone()),
                 self.clock.clone(),
@@ -276,6 +297,7 @@ impl App {
             health: Health::new(ledger.clone(), shutdown.clone()),
             shutdown: shutdown.clone(),
         };
+        let sandbox = provider.and_then(|it| it.sandbox.clone());
         let tasks = background(&parts, sandbox, shutdown);
         Ok((parts, tasks))
     }
@@ -301,7 +323,7 @@ fn channel_config(config: &Config) -> ChannelConfig {
 /// What goes on beside requests.
 fn background(
     parts: &Parts,
-    sandbox: Option<&payments::RunningSandbox>,
+    sandbox: Option<Sandbox>,
     shutdown: &CancellationToken,
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
@@ -313,7 +335,6 @@ fn background(
         tasks.spawn(async move { payments.worker.run().await });
     }
     if let Some(sandbox) = sandbox {
-        let sandbox = sandbox.sandbox.clone();
         tasks.spawn(async move {
             if let Err(error) = sandbox.run().await {
                 tracing::error!(%error, "the sandbox provider stopped sending webhooks");

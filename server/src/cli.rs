@@ -3,6 +3,7 @@
 mod import;
 mod manual;
 mod money;
+mod sandbox;
 pub(crate) mod serve;
 mod token;
 
@@ -60,6 +61,7 @@ fn dispatch(matches: &ArgMatches) -> Result<(), Failure> {
         Some(("demo", matches)) => {
             crate::demo::run(gathered(matches, true)?, matches.get_flag("lan"))
         }
+        Some(("sandbox", matches)) => sandbox::run(matches),
         Some(("token", matches)) => token::run(matches),
         Some(("seller", matches)) => import::seller(matches),
         Some(("import", matches)) => import::run(matches),
@@ -84,6 +86,7 @@ fn command() -> Command {
                 .about("Runs the server until SIGINT or SIGTERM"),
         )
         .subcommand(demo())
+        .subcommand(sandbox::command())
         .subcommand(token::command())
         .subcommand(import::seller_command())
         .subcommand(import::command())

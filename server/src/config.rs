@@ -91,7 +91,7 @@ pub struct TokenKeys {
 pub enum Provider {
     /// Nobody: checkout is refused.
     None,
-    /// The pretend provider, run by this process.
+    /// The pretend provider: this process runs it, or `sandbox_api` says where it runs.
     Sandbox,
 }
 
@@ -100,6 +100,8 @@ pub enum Provider {
 pub struct Payment {
     /// Who.
     pub provider: Provider,
+    /// The sandbox runs there, and not in this process.
+    pub sandbox_api: Option<Origin>,
     /// The sandbox's own listener.
     pub sandbox_listen: SocketAddr,
     /// Under which origin buyers reach it; none: its address.
@@ -304,6 +306,7 @@ fn payment(read: &mut Reader<'_>, tokens: &TokenKeys) -> Payment {
         .unwrap_or_else(|| derived_secret(&tokens.signing, "sandbox api"));
     Payment {
         provider: read.one_of("payment", &providers),
+        sandbox_api: read.origin("sandbox-api"),
         sandbox_listen: read.socket("sandbox-listen"),
         sandbox_url: read.origin("sandbox-url"),
         webhook_secret,
@@ -315,7 +318,7 @@ fn payment(read: &mut Reader<'_>, tokens: &TokenKeys) -> Payment {
 fn ports_differ(read: &mut Reader<'_>, config: &Config) {
     let mut taken = vec![("listen", config.listen)];
     let mut others = vec![("ops-listen", config.ops_listen)];
-    if config.payment.provider == Provider::Sandbox {
+    if config.payment.provider == Provider::Sandbox && config.payment.sandbox_api.is_none() {
         others.push(("sandbox-listen", config.payment.sandbox_listen));
     }
     for (name, address) in others {

@@ -39,6 +39,7 @@ use crate::ops::metrics::{Metrics, Part, ReservationOutcome};
 use crate::payment::intents::Intents;
 use answers::Answers;
 use facts::Facts;
+use orders::LateMirrors;
 use scene::Scenes;
 use vetrina_store::{HotStore, Ledger, StoreError};
 
@@ -78,6 +79,7 @@ struct Inner {
     answers: Answers,
     facts: Facts,
     scenes: Scenes,
+    late_mirrors: LateMirrors,
 }
 
 impl std::fmt::Debug for Shop {
@@ -96,6 +98,7 @@ impl Shop {
                 answers: Answers::default(),
                 facts: Facts::default(),
                 scenes: Scenes::default(),
+                late_mirrors: LateMirrors::default(),
             }),
         }
     }

@@ -86,8 +86,9 @@ impl Listeners {
         let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let (sandbox, internal) = match config.payment.provider {
             Provider::None => (None, None),
+            Provider::Sandbox if config.payment.sandbox_api.is_some() => (None, None),
             Provider::Sandbox => {
-                let sandbox = bind("sandbox-listen", config.payment.sandbox_listen)?;
+                let sandbox = Self::bind_sandbox(config)?;
                 let internal = match config.tls {
                     Some(_) => Some(bind("sandbox-listen", loopback)?),
                     None => None,
@@ -111,6 +112,14 @@ impl Listeners {
 }
 
 impl Listeners {
+    /// Binds the port of the sandbox provider alone.
+    ///
+    /// # Errors
+    /// As [`Self::bind`].
+    pub(crate) fn bind_sandbox(config: &Config) -> Result<TcpListener, RunError> {
+        bind("sandbox-listen", config.payment.sandbox_listen)
+    }
+
     /// Where a person on this machine finds the pages.
     ///
     /// # Errors

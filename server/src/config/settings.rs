@@ -165,6 +165,13 @@ pub static SETTINGS: &[Setting] = &[
         "",
         "The address under which buyers reach the pay page. Default: sandbox-listen's.",
     ),
+    setting(
+        "sandbox-api",
+        "URL",
+        "",
+        "The sandbox provider that several nodes share (`vetrina sandbox`), such as \
+         http://10.0.0.9:8090. Default: this process runs one of its own.",
+    ),
     secret(
         "webhook-secret",
         "Signs the payment provider's webhooks; anything unsigned is refused. At least 32 bytes. \

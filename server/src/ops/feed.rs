@@ -294,7 +294,7 @@ fn figures(
 ) -> OpsFigures {
     let rate = |before: u64, now: u64| now.saturating_sub(before) as f64 / seconds;
     let received = media.packets_in.saturating_sub(media_before.packets_in);
-    let asked_again = media.nacks_sent.saturating_sub(media_before.nacks_sent);
+    let lost = media.lost_in.saturating_sub(media_before.lost_in);
     OpsFigures {
         viewers: u32::try_from(now.channel_sessions).unwrap_or(0),
         subscribers: media.subscribers,
@@ -309,7 +309,7 @@ fn figures(
         media_loss_percent: if received == 0 {
             0.0
         } else {
-            (100.0 * asked_again as f64 / (received + asked_again) as f64).min(100.0)
+            100.0 * lost as f64 / (received + lost) as f64
         },
         queue_depth_max: u32::try_from(now.session_queue_depth_max).unwrap_or(0),
         errors_per_second: rate(before.errors, now.errors),

@@ -1,13 +1,19 @@
 //! Every metric, once. Others call the methods and never see the library. Labels are words of this
 //! file or of closed enums: no ids, no names, no addresses.
 
+mod maker;
+mod media;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::{
-    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    Opts, Registry, TextEncoder,
+    Encoder as _, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, Registry,
+    TextEncoder,
 };
+
+use maker::Maker;
+use media::MediaMetrics;
 
 /// All metrics of this process. Clones count into the same.
 #[derive(Clone)]
@@ -110,14 +116,6 @@ struct Inner {
     process: ProcessMetrics,
 }
 
-/// A figure of the media engine.
-type MediaFigure = fn(&vetrina_media::MediaStats) -> u64;
-
-struct MediaMetrics {
-    sessions: Vec<(IntGauge, MediaFigure)>,
-    counters: Vec<(IntCounter, MediaFigure)>,
-}
-
 struct ProcessMetrics {
     memory: IntGauge,
     open_files: IntGauge,
@@ -177,7 +175,7 @@ impl Metrics {
                 "part",
             ),
             requests: make.requests(),
-            media: make.media(),
+            media: MediaMetrics::new(&make),
             process: ProcessMetrics {
                 memory: make.gauge("process_resident_memory_bytes", "Resident memory."),
                 open_files: make.gauge("process_open_files", "Open file descriptors."),
@@ -315,12 +313,7 @@ impl Metrics {
 
     /// Takes over the media engine's own figures.
     pub fn media(&self, stats: &vetrina_media::MediaStats) {
-        for (gauge, read) in &self.inner.media.sessions {
-            gauge.set(i64::try_from(read(stats)).unwrap_or(i64::MAX));
-        }
-        for (counter, read) in &self.inner.media.counters {
-            counter.inc_by(read(stats).saturating_sub(counter.get()));
-        }
+        self.inner.media.take(stats);
     }
 
     /// Takes over the process's figures.
@@ -362,112 +355,6 @@ impl Metrics {
             tracing::error!(%error, "the metrics could not be written");
         }
         ("text/plain; version=0.0.4; charset=utf-8", text)
-    }
-}
-
-/// Makes metrics with our prefix and registers them. Names are constants of this file, so failure
-/// is a bug that the first test finds.
-struct Maker(Registry);
-
-impl Maker {
-    fn register<M: prometheus::core::Collector + Clone + 'static>(
-        &self,
-        metric: Result<M, prometheus::Error>,
-    ) -> M {
-        let metric = metric.expect("a well-formed name");
-        self.0
-            .register(Box::new(metric.clone()))
-            .expect("a name used once");
-        metric
-    }
-
-    fn gauge(&self, name: &str, help: &str) -> IntGauge {
-        self.register(IntGauge::new(format!("vetrina_{name}"), help))
-    }
-
-    fn counter(&self, name: &str, help: &str) -> IntCounter {
-        self.register(IntCounter::new(format!("vetrina_{name}"), help))
-    }
-
-    fn counters(&self, name: &str, help: &str, label: &str) -> IntCounterVec {
-        self.register(IntCounterVec::new(
-            Opts::new(format!("vetrina_{name}"), help),
-            &[label],
-        ))
-    }
-
-    fn histogram(&self, name: &str, help: &str, buckets: Vec<f64>) -> Histogram {
-        let options = HistogramOpts::new(format!("vetrina_{name}"), help).buckets(buckets);
-        self.register(Histogram::with_opts(options))
-    }
-
-    fn requests(&self) -> HistogramVec {
-        let options = HistogramOpts::new(
-            "vetrina_http_request_duration_seconds",
-            "Time to answer a request, by route template.",
-        )
-        .buckets(vec![0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0]);
-        self.register(HistogramVec::new(options, &["method", "route", "status"]))
-    }
-
-    /// Figures that the media engine counts itself.
-    fn media(&self) -> MediaMetrics {
-        let packets = self.counters(
-            "media_packets_total",
-            "RTP packets from publishers (in) and to subscribers (out).",
-            "direction",
-        );
-        let bytes = self.counters(
-            "media_bytes_total",
-            "RTP bytes from publishers (in) and to subscribers (out).",
-            "direction",
-        );
-        let sessions = self.register(prometheus::IntGaugeVec::new(
-            Opts::new("vetrina_media_sessions", "WHIP and WHEP sessions."),
-            &["kind"],
-        ));
-        MediaMetrics {
-            sessions: vec![
-                (sessions.with_label_values(&["publisher"]), |s| {
-                    s.publishers.into()
-                }),
-                (sessions.with_label_values(&["subscriber"]), |s| {
-                    s.subscribers.into()
-                }),
-            ],
-            counters: vec![
-                (packets.with_label_values(&["in"]), |s| s.packets_in),
-                (packets.with_label_values(&["out"]), |s| s.packets_out),
-                (bytes.with_label_values(&["in"]), |s| s.bytes_in),
-                (bytes.with_label_values(&["out"]), |s| s.bytes_out),
-                (
-                    self.counter(
-                        "media_rejected_datagrams_total",
-                        "Datagrams dropped unread.",
-                    ),
-                    |s| s.datagrams_rejected,
-                ),
-                (
-                    self.counter(
-                        "media_failed_sends_total",
-                        "Packets the socket did not take.",
-                    ),
-                    |s| s.sends_failed,
-                ),
-                (
-                    self.counter("media_keyframe_requests_total", "PLIs sent to publishers."),
-                    |s| s.plis_sent,
-                ),
-                (
-                    self.counter("media_retransmitted_packets_total", "Packets sent again."),
-                    |s| s.retransmitted,
-                ),
-                (
-                    self.counter("media_failed_sessions_total", "Sessions lost or never up."),
-                    |s| s.sessions_failed,
-                ),
-            ],
-        }
     }
 }
 

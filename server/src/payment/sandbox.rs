@@ -28,8 +28,8 @@ pub struct SandboxConfig {
     pub file: PathBuf,
     /// Where buyers' browsers find the pay page, without a trailing slash.
     pub public_url: String,
-    /// Where its webhooks go.
-    pub webhook_url: String,
+    /// Where its webhooks go: to the first, and after a failed try to the next.
+    pub webhook_urls: Vec<String>,
     /// The one account's API key.
     pub api_key: String,
     /// The key its webhooks are signed with.

@@ -37,3 +37,5 @@ pub(super) const DELIVERY_LINES_MAX: usize = 4;
 pub(super) const DELIVERY_LINE_CHARS_MAX: usize = 100;
 /// Postcode.
 pub(super) const DELIVERY_POSTCODE_CHARS_MAX: usize = 20;
+/// Mirrors that wait for a hot store which did not answer: an hour of a busy show's orders.
+pub(super) const LATE_MIRRORS_MAX: usize = 10_000;

@@ -1,6 +1,9 @@
 //! How changes of an order reach everybody who must know: the hot store's counters, the buyer, the
 //! seller's desk. Everything that changes an order after its claim goes through here.
 
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use async_trait::async_trait;
 use vetrina_core::hot::{HotAnswer, HotCommand, Mirror, OrderedUnits};
 use vetrina_core::limits::CHECKOUT_FENCE_MS_DEFAULT;
@@ -15,6 +18,7 @@ use vetrina_protocol::view::OrderState;
 use super::Shop;
 use super::command::Ask;
 use super::ids;
+use super::limits::LATE_MIRRORS_MAX;
 use crate::ops::metrics::Part;
 use crate::payment::worker::OrderDesk;
 use vetrina_store::StoreError;
@@ -110,15 +114,64 @@ impl Shop {
         }
     }
 
-    /// Brings the ledger's counters to the hot store. A mirror that gets lost is made up for by the
-    /// next one of the listing, or by the next load of the show: they are absolute.
+    /// Brings the ledger's counters to the hot store, after those that still wait for it. Counters
+    /// are absolute, so order and repetition do no harm; but which reservations became orders is
+    /// told by one mirror only, so none may get lost.
     pub(super) async fn mirror(&self, show: ShowId, mirrors: Vec<Mirror>) {
         for mirror in mirrors {
             let listing = mirror.listing;
-            if let Err(error) = self.hot().apply(show, HotCommand::Mirror(mirror)).await {
+            let command = HotCommand::Mirror(mirror);
+            if let Err(error) = self.hot().apply(show, command.clone()).await {
                 self.metrics().error(Part::Store);
-                tracing::warn!(%error, %show, %listing, "a listing's counters were not mirrored");
+                tracing::warn!(%error, %show, %listing, "a listing's counters wait to be mirrored");
+                self.inner.late_mirrors.add(show, command);
             }
         }
+    }
+
+    /// Tries again what the hot store did not take. What it does not take now, waits on.
+    pub(super) async fn mirror_late_ones(&self) -> Result<(), StoreError> {
+        let late = self.inner.late_mirrors.take();
+        let mut failure = None;
+        for (show, command) in late {
+            if failure.is_none() {
+                match self.hot().apply(show, command.clone()).await {
+                    Ok(_) => continue,
+                    // It will never be taken: the listing or the show is not there.
+                    Err(StoreError::Refused(refused)) => {
+                        tracing::warn!(%show, code = refused.code.as_str(), "a mirror is refused");
+                        continue;
+                    }
+                    Err(error) => failure = Some(error),
+                }
+            }
+            self.inner.late_mirrors.add(show, command);
+        }
+        failure.map_or(Ok(()), Err)
+    }
+}
+
+/// Mirrors that the hot store did not take. Bounded: when it is silent for so long that more
+/// would wait, the oldest is given up, and the show's next load makes up for it.
+#[derive(Debug, Default)]
+pub(super) struct LateMirrors(Mutex<VecDeque<(ShowId, HotCommand)>>);
+
+impl LateMirrors {
+    fn add(&self, show: ShowId, command: HotCommand) {
+        let mut waiting = self.waiting();
+        if waiting.len() >= LATE_MIRRORS_MAX {
+            tracing::error!("too many mirrors wait for the hot store: the oldest is given up");
+            waiting.pop_front();
+        }
+        waiting.push_back((show, command));
+    }
+
+    fn take(&self) -> VecDeque<(ShowId, HotCommand)> {
+        std::mem::take(&mut *self.waiting())
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<(ShowId, HotCommand)>> {
+        // Whole after every statement, so a poisoned lock is usable.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,5 +1,6 @@
-//! What must happen although nobody asks: shows go on after a start, and the unsold units of ended
-//! shows return. Deadlines of orders are the payment worker's.
+//! What must happen although nobody asks: shows go on after a start, the unsold units of ended shows
+//! return, and mirrors that were not taken are brought again. Deadlines of orders are the payment
+//! worker's.
 
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -21,7 +22,11 @@ impl Shop {
                 () = shutdown.cancelled() => return,
                 _ = turn.tick() => {}
             }
-            if let Err(error) = self.keep_shows().await {
+            let kept = async {
+                self.mirror_late_ones().await?;
+                self.keep_shows().await
+            };
+            if let Err(error) = kept.await {
                 self.metrics().error(Part::Shop);
                 tracing::warn!(%error, "the shop's upkeep has to wait");
             }

@@ -17,7 +17,7 @@ const HOMES: &[(&str, &[&str])] = &[
             "server/src/payment/sandbox",
         ],
     ),
-    ("prometheus::", &["server/src/ops/metrics.rs"]),
+    ("prometheus::", &["server/src/ops/metrics"]),
     // The sandbox plays an outside company, with a clock of its own.
     (
         "SystemTime::now",

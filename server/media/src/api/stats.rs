@@ -95,6 +95,8 @@ pub struct MediaStats {
     pub packets_in: u64,
     /// Their bytes.
     pub bytes_in: u64,
+    /// Publishers' packets that never arrived, even after retransmission.
+    pub lost_in: u64,
     /// RTP packets sent.
     pub packets_out: u64,
     /// Their bytes.

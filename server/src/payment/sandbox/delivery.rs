@@ -85,8 +85,12 @@ async fn send(
     let Ok(signature) = webhook.sign(&row.id, seconds, row.body.as_bytes()) else {
         return false;
     };
+    let urls = &sandbox.inner.config.webhook_urls;
+    let Some(url) = urls.get(row.attempts as usize % urls.len().max(1)) else {
+        return false;
+    };
     let answer = http
-        .post(&sandbox.inner.config.webhook_url)
+        .post(url)
         .header("content-type", "application/json")
         .header("webhook-id", &row.id)
         .header("webhook-timestamp", seconds.to_string())

@@ -77,7 +77,7 @@ async fn bench(refused_first: u32) -> Bench {
     let sandbox = Sandbox::open(SandboxConfig {
         file: folder.path().join("sandbox.db"),
         public_url: "http://pay.test".into(),
-        webhook_url: format!("{hook}/hook"),
+        webhook_urls: vec![format!("{hook}/hook")],
         api_key: KEY.into(),
         webhook_secret: SECRET.to_vec(),
     })
@@ -369,7 +369,7 @@ async fn its_books_survive_a_crash() {
     let again = Sandbox::open(SandboxConfig {
         file: bench.folder.path().join("sandbox.db"),
         public_url: "http://pay.test".into(),
-        webhook_url: "http://127.0.0.1:9/hook".into(),
+        webhook_urls: vec!["http://127.0.0.1:9/hook".into()],
         api_key: KEY.into(),
         webhook_secret: SECRET.to_vec(),
     })

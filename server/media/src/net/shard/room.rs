@@ -151,6 +151,7 @@ impl Room {
         let stats = self.stats();
         totals.packets_in += stats.packets_in;
         totals.bytes_in += stats.bytes_in;
+        totals.lost_in += stats.lost_in;
         totals.packets_out += stats.packets_out;
         totals.bytes_out += stats.bytes_out;
         totals.plis_sent += stats.plis_sent;

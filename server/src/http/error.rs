@@ -168,11 +168,13 @@ pub(super) fn finish(response: Response, request_id: &str) -> Response {
     response
 }
 
+/// An error that a layer or an extractor made: plain text or nothing. JSON is a handler's own word.
 fn is_bare_error(status: StatusCode, headers: &HeaderMap) -> bool {
-    let is_problem = headers
-        .get(CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/problem+json"));
-    (status.is_client_error() || status.is_server_error()) && !is_problem
+    let is_json = headers.get(CONTENT_TYPE).is_some_and(|kind| {
+        let kind = kind.as_bytes();
+        kind.starts_with(b"application/json") || kind.starts_with(b"application/problem+json")
+    });
+    (status.is_client_error() || status.is_server_error()) && !is_json
 }
 
 fn bare(status: StatusCode) -> HttpError {

@@ -1,6 +1,5 @@
 //! The channel over real sockets: a whole server, clients that speak the wire and nothing else.
 
-mod client;
 mod doors;
 mod frames;
 mod house;

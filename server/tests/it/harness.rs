@@ -1,7 +1,7 @@
 //! Starts the server in this process on free ports with a folder of its own, and speaks to it as
 //! clients do. Nothing of the server's insides is touched, except the clock that a test may move.
 
-mod channel;
+mod client;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -26,10 +26,10 @@ use vetrina_protocol::rest::{
 use vetrina_protocol::view::{Listing, Role, Show};
 use vetrina_store::ledger::{Catalogue as _, SellerRow};
 
-pub(crate) use channel::ChannelClient;
+pub(crate) use client::{Client, Refusal};
 
-/// Whatever is waited for, comes within this time or never.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+/// Whatever is waited for, comes within this time or never: long enough for a busy machine.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 /// Good enough for `serve`.
 pub(crate) const SECRET: &str = "Qm9zY28sIG1hcmUsIG1vbnRhZ25hOiB0ZXN0cyBvbmx5";
 /// A second tenant, made by [`Server::start`].
@@ -67,6 +67,8 @@ impl Server {
             .with("payment", "sandbox")
             .with("token-secret", SECRET)
             .with("guests-per-minute", "1000000")
+            .with("sessions-per-address", "5000")
+            .with("shutdown-grace", "5")
             .with("log", "warn")
             .with("data-dir", folder.path().display().to_string());
         for (name, value) in options {
@@ -84,6 +86,11 @@ impl Server {
     /// Ends it as SIGTERM does; it must end cleanly and in time.
     pub(crate) async fn stop(self) {
         self.end().await;
+    }
+
+    /// Asks it to end, without waiting for it.
+    pub(crate) fn begin_shutdown(&self) {
+        self.shutdown.cancel();
     }
 
     async fn end(self) -> (Gathered, TempDir) {
@@ -153,16 +160,19 @@ impl Server {
         seller: SellerId,
         shows: Shows,
     ) -> String {
-        let now = self.clock.now();
-        let principal = Principal {
+        self.token_for(&Principal {
             user,
             name: format!("{role:?}"),
             role,
             seller: (role != Role::Ops).then_some(seller),
             shows,
-            expires_at_ms: now.plus_ms(3_600_000),
-        };
-        self.tokens.mint(&principal, now)
+            expires_at_ms: self.clock.now().plus_ms(3_600_000),
+        })
+    }
+
+    /// The same for what a token says in full.
+    pub(crate) fn token_for(&self, principal: &Principal) -> String {
+        self.tokens.mint(principal, self.clock.now())
     }
 
     /// A host of the first seller, for all shows.
@@ -266,21 +276,15 @@ impl Server {
         let show = self.new_show().await;
         let product = self.new_product(&format!("C-{}", show.id), total).await;
         let listing = self.new_listing(show.id, &product, per_buyer).await;
-        let path = format!("/v1/shows/{}", show.id);
-        let body = serde_json::json!({"state": "live"});
-        let show = self
-            .patch(&path)
-            .bearer(&self.host())
-            .json(&body)
-            .send()
-            .await
-            .ok();
-        (show, listing)
+        (self.go_live(show.id).await, listing)
     }
 
-    /// Opens a session of a show and says hello.
-    pub(crate) async fn channel(&self, show: ShowId, token: &str) -> ChannelClient {
-        ChannelClient::welcomed(self.public, show, token).await
+    /// The show is on, without video.
+    pub(crate) async fn go_live(&self, show: ShowId) -> Show {
+        let body = serde_json::json!({"state": "live"});
+        let path = format!("/v1/shows/{show}");
+        let patch = self.patch(&path).bearer(&self.host()).json(&body);
+        patch.send().await.ok()
     }
 }
 

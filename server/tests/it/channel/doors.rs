@@ -1,5 +1,6 @@
 //! Who is let in, who is sent away, and how a node takes its leave.
 
+use reqwest::Method;
 use vetrina::auth::{Principal, Shows};
 use vetrina_protocol::client::ClientMessage;
 use vetrina_protocol::encoding::Encoding;
@@ -8,16 +9,13 @@ use vetrina_protocol::rest::Problem;
 use vetrina_protocol::server::ServerMessage;
 use vetrina_protocol::view::Role;
 
-use super::client::Client;
 use super::house::{House, TOKEN_LIFE_MS};
+use crate::harness::{Client, within};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn foreign_pages_and_unknown_sub_protocols_are_refused() {
     let allowed = "https://shop.example.org";
-    let house = House::open_with(&[(1, 1)], |options| {
-        options.with("allowed-origins", allowed)
-    })
-    .await;
+    let house = House::open_with(&[(1, 1)], &[("allowed-origins", allowed)]).await;
     let own = format!("http://{}", house.address);
     let json = Some("vetrina.v1.json");
     for origin in ["https://evil.example", "null", "http://127.0.0.1:1"] {
@@ -109,7 +107,12 @@ async fn an_expired_token_closes_unless_it_is_refreshed() {
 async fn a_leaving_node_says_so() {
     let house = House::open(&[(1, 1)]).await;
     let mut client = house.join(Role::Viewer, Encoding::MessagePack).await;
-    house.begin_shutdown();
+    house.server.begin_shutdown();
+    // Whoever routes traffic hears it too, as long as somebody is still here.
+    let ready = house.server.ops_request(Method::GET, "/health/ready");
+    let ready = ready.send().await;
+    assert_eq!(ready.status.as_u16(), 503, "{}", ready.text());
+    assert!(ready.text().contains("leaving"), "{}", ready.text());
     assert_eq!(client.closed().await, 4009);
     let told = client
         .others
@@ -120,10 +123,7 @@ async fn a_leaving_node_says_so() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_address_may_open_so_many_sessions() {
-    let house = House::open_with(&[(1, 1)], |options| {
-        options.with("sessions-per-address", "3")
-    })
-    .await;
+    let house = House::open_with(&[(1, 1)], &[("sessions-per-address", "3")]).await;
     let mut inside = Vec::new();
     let refused = loop {
         let json = Some("vetrina.v1.json");
@@ -144,7 +144,7 @@ async fn one_address_may_open_so_many_sessions() {
     last.socket.close(None).await.expect("closes");
     while last.receive().await.is_ok() {}
     // Its place is free as soon as the server has seen the close; each try is an event by itself.
-    super::client::within(async {
+    within(async {
         let json = Some("vetrina.v1.json");
         while Client::try_connect(house.address, house.show, json, None)
             .await

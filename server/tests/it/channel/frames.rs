@@ -13,8 +13,8 @@ use vetrina_protocol::refusal::RefusalCode;
 use vetrina_protocol::view::Role;
 use vetrina_protocol::{FRAME_BYTES_MAX, MESSAGES_PER_FRAME_MAX};
 
-use super::client::{Client, within};
 use super::house::House;
+use crate::harness::{Client, within};
 
 const BOTH: [Encoding; 2] = [Encoding::MessagePack, Encoding::Json];
 

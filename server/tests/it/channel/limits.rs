@@ -9,8 +9,8 @@ use vetrina_protocol::refusal::RefusalCode;
 use vetrina_protocol::server::ServerMessage;
 use vetrina_protocol::view::Role;
 
-use super::client::{Client, within};
 use super::house::House;
+use crate::harness::{Client, within};
 
 fn hearts(from: u32, count: u32) -> Vec<ClientMessage> {
     let heart = |id| ClientMessage::React {

@@ -13,8 +13,8 @@ use vetrina_protocol::server::ResetReason;
 use vetrina_protocol::time::{Epoch, Offset};
 use vetrina_protocol::view::Role;
 
-use super::client::{Client, within};
 use super::house::House;
+use crate::harness::{Client, within};
 
 const COMMENTS: u64 = 10_000;
 const AUTHORS: u64 = 50;

@@ -6,8 +6,8 @@ use vetrina_protocol::event::{DeskEvent, Event, PrivateEvent};
 use vetrina_protocol::id::{ListingId, OrderId};
 use vetrina_protocol::view::{Order, OrderState, ReservationState, Role};
 
-use super::client::{Client, within};
 use super::house::{House, eur};
+use crate::harness::{Client, within};
 
 /// A string that must be seen by the buyer and by fulfilment only.
 const CANARY: &str = "Via della Prova 7";

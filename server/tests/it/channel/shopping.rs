@@ -9,8 +9,8 @@ use vetrina_protocol::id::{CommentId, ListingId, ReservationId, UserId};
 use vetrina_protocol::refusal::RefusalCode;
 use vetrina_protocol::view::{OrderState, Reservation, ReservationState, Role};
 
-use super::client::{Client, Refusal};
 use super::house::{House, eur};
+use crate::harness::{Client, Refusal};
 
 async fn reserve(
     client: &mut Client,

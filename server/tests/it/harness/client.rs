@@ -2,7 +2,6 @@
 //! the server promises: positions without gaps, versions that grow.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::TcpStream;
@@ -19,26 +18,26 @@ use vetrina_protocol::refusal::RefusalCode;
 use vetrina_protocol::server::{Done, ServerMessage, Welcome};
 use vetrina_protocol::time::{Epoch, Offset};
 
-use super::house::DEADLINE;
+use super::within;
 
 /// A refusal, as a client sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refusal {
-    pub(super) code: RefusalCode,
-    pub(super) message: String,
-    pub(super) retry_after_ms: Option<u64>,
+pub(crate) struct Refusal {
+    pub(crate) code: RefusalCode,
+    pub(crate) message: String,
+    pub(crate) retry_after_ms: Option<u64>,
 }
 
 /// One session.
-pub(super) struct Client {
-    pub(super) socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
-    pub(super) encoding: Encoding,
-    pub(super) epoch: Epoch,
-    pub(super) offset: Offset,
-    pub(super) events: Vec<LoggedEvent>,
-    pub(super) private: Vec<PrivateEvent>,
-    pub(super) desk: Vec<DeskEvent>,
-    pub(super) others: Vec<ServerMessage>,
+pub(crate) struct Client {
+    pub(crate) socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    pub(crate) encoding: Encoding,
+    pub(crate) epoch: Epoch,
+    pub(crate) offset: Offset,
+    pub(crate) events: Vec<LoggedEvent>,
+    pub(crate) private: Vec<PrivateEvent>,
+    pub(crate) desk: Vec<DeskEvent>,
+    pub(crate) others: Vec<ServerMessage>,
     answers: Vec<(Option<CommandId>, Result<Done, Refusal>)>,
     versions: (u64, u64),
     next_id: CommandId,
@@ -46,7 +45,7 @@ pub(super) struct Client {
 
 impl Client {
     /// A socket that has not said anything yet.
-    pub(super) async fn connect(address: SocketAddr, show: ShowId, encoding: Encoding) -> Self {
+    pub(crate) async fn connect(address: SocketAddr, show: ShowId, encoding: Encoding) -> Self {
         let offered = Some(encoding.subprotocol());
         Self::try_connect(address, show, offered, None)
             .await
@@ -54,7 +53,7 @@ impl Client {
     }
 
     /// The same with a choice of headers; the answer when it is not a WebSocket.
-    pub(super) async fn try_connect(
+    pub(crate) async fn try_connect(
         address: SocketAddr,
         show: ShowId,
         protocol: Option<&str>,
@@ -96,7 +95,7 @@ impl Client {
     }
 
     /// Says hello and takes the welcome.
-    pub(super) async fn hello(&mut self, token: &str, resume: Option<Resume>) -> Welcome {
+    pub(crate) async fn hello(&mut self, token: &str, resume: Option<Resume>) -> Welcome {
         let token = token.to_owned();
         self.send(&[ClientMessage::Hello { token, resume }]).await;
         match self.receive().await.expect("an answer to Hello").remove(0) {
@@ -114,14 +113,14 @@ impl Client {
     }
 
     /// Where this client is, to come back to it.
-    pub(super) const fn position(&self) -> Resume {
+    pub(crate) const fn position(&self) -> Resume {
         Resume {
             epoch: self.epoch,
             offset: self.offset,
         }
     }
 
-    pub(super) async fn send(&mut self, messages: &[ClientMessage]) {
+    pub(crate) async fn send(&mut self, messages: &[ClientMessage]) {
         let bytes = self.encoding.encode(messages);
         self.send_raw(match self.encoding {
             Encoding::MessagePack => Message::Binary(bytes.into()),
@@ -130,14 +129,14 @@ impl Client {
         .await;
     }
 
-    pub(super) async fn send_raw(&mut self, message: Message) {
+    pub(crate) async fn send_raw(&mut self, message: Message) {
         within(self.socket.send(message))
             .await
             .expect("the socket takes it");
     }
 
     /// Sends a command with a new id and key, and waits for its answer.
-    pub(super) async fn command(
+    pub(crate) async fn command(
         &mut self,
         make: impl FnOnce(CommandId, String) -> ClientMessage,
     ) -> Result<Done, Refusal> {
@@ -146,7 +145,7 @@ impl Client {
     }
 
     /// The same with this key.
-    pub(super) async fn command_as(
+    pub(crate) async fn command_as(
         &mut self,
         key: &str,
         make: impl FnOnce(CommandId, String) -> ClientMessage,
@@ -158,7 +157,7 @@ impl Client {
     }
 
     /// Waits for the answer to the command with this id.
-    pub(super) async fn answer(&mut self, id: CommandId) -> Result<Done, Refusal> {
+    pub(crate) async fn answer(&mut self, id: CommandId) -> Result<Done, Refusal> {
         loop {
             if let Some(at) = self.answers.iter().position(|(of, _)| *of == Some(id)) {
                 return self.answers.remove(at).1;
@@ -170,7 +169,7 @@ impl Client {
     }
 
     /// Waits until something is so.
-    pub(super) async fn until<T>(&mut self, mut found: impl FnMut(&Self) -> Option<T>) -> T {
+    pub(crate) async fn until<T>(&mut self, mut found: impl FnMut(&Self) -> Option<T>) -> T {
         loop {
             if let Some(found) = found(self) {
                 return found;
@@ -182,13 +181,24 @@ impl Client {
     }
 
     /// Waits until an event is there.
-    pub(super) async fn until_event<T>(&mut self, mut find: impl FnMut(&Event) -> Option<T>) -> T {
+    pub(crate) async fn until_event<T>(&mut self, mut find: impl FnMut(&Event) -> Option<T>) -> T {
         self.until(|client| client.events.iter().find_map(|logged| find(&logged.event)))
             .await
     }
 
+    /// Units available when the log says that so many are reserved.
+    pub(crate) async fn available_at(&mut self, reserved: u32) -> u32 {
+        self.until_event(|event| match event {
+            Event::StockChanged { stock, .. } if stock.reserved == reserved => {
+                Some(stock.available)
+            }
+            _ => None,
+        })
+        .await
+    }
+
     /// Waits until a private event is there.
-    pub(super) async fn until_private<T>(
+    pub(crate) async fn until_private<T>(
         &mut self,
         mut find: impl FnMut(&PrivateEvent) -> Option<T>,
     ) -> T {
@@ -197,7 +207,7 @@ impl Client {
     }
 
     /// Takes everything that was sent before the answer to a `Ping`.
-    pub(super) async fn settle(&mut self) {
+    pub(crate) async fn settle(&mut self) {
         let id = self.next_id;
         self.next_id += 1;
         self.send(&[ClientMessage::Ping { id }]).await;
@@ -217,7 +227,7 @@ impl Client {
     }
 
     /// Reads until the server closes, and gives its code.
-    pub(super) async fn closed(&mut self) -> u16 {
+    pub(crate) async fn closed(&mut self) -> u16 {
         loop {
             if let Err(code) = self.turn().await {
                 return code.expect("a close frame");
@@ -226,7 +236,7 @@ impl Client {
     }
 
     /// One frame; its messages are filed, and checked against what the server promises.
-    pub(super) async fn turn(&mut self) -> Result<(), Option<u16>> {
+    pub(crate) async fn turn(&mut self) -> Result<(), Option<u16>> {
         for message in self.receive().await? {
             match message {
                 ServerMessage::Events { from, to, events } => {
@@ -269,7 +279,7 @@ impl Client {
     }
 
     /// One frame of messages, or the code of the close frame (none: the socket just ended).
-    pub(super) async fn receive(&mut self) -> Result<Vec<ServerMessage>, Option<u16>> {
+    pub(crate) async fn receive(&mut self) -> Result<Vec<ServerMessage>, Option<u16>> {
         loop {
             return match within(self.socket.next()).await {
                 Some(Ok(Message::Text(text))) => {
@@ -289,14 +299,4 @@ impl Client {
             };
         }
     }
-}
-
-/// Waits, but not for ever.
-pub(super) async fn within<T>(future: impl Future<Output = T>) -> T {
-    within_time(DEADLINE, future).await
-}
-
-/// Waits for at most this long.
-pub(super) async fn within_time<T>(time: Duration, future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(time, future).await.expect("in time")
 }

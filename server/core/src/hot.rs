@@ -27,6 +27,7 @@ mod buyer;
 mod check;
 mod command;
 mod ledger;
+mod refusal;
 mod turn;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -46,6 +47,7 @@ pub use command::{
     BuyerUnits, CheckoutOutcome, HotAnswer, HotChange, HotCommand, HotOutput, Mirror, OrderedUnits,
     Reserve, Restore, Settled,
 };
+pub use refusal::HotRefusal;
 
 /// The stock, reservations and queues of one show.
 #[derive(Debug, Clone)]

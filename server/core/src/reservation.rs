@@ -4,10 +4,10 @@
 use vetrina_protocol::QUANTITY_MAX;
 use vetrina_protocol::id::{ListingId, OrderId, ReservationId, UserId};
 use vetrina_protocol::money::Money;
-use vetrina_protocol::refusal::RefusalCode;
 use vetrina_protocol::time::{MediaTime, UnixMs};
 use vetrina_protocol::view::{Reservation, ReservationState};
 
+use crate::hot::HotRefusal;
 use crate::limits::EXTENSIONS_MAX;
 use crate::refused::Refused;
 
@@ -92,10 +92,7 @@ impl ReservationRow {
     pub(crate) fn extend(&mut self, now: UnixMs, ttl_ms: i64) -> Result<(), Refused> {
         self.refuse_unless_reserved()?;
         if self.extensions_used >= EXTENSIONS_MAX {
-            return Err(Refused::new(
-                RefusalCode::ExtensionLimit,
-                "this reservation was extended as often as allowed; check out or let it go",
-            ));
+            return Err(HotRefusal::ExtensionLimit.into());
         }
         self.extensions_used += 1;
         self.expires_at = self.expires_at.max(now.plus_ms(ttl_ms));
@@ -146,35 +143,16 @@ impl ReservationRow {
 
     /// Says why it is not simply reserved.
     pub(crate) fn refuse_unless_reserved(&self) -> Result<(), Refused> {
-        let (code, message) = match self.state {
-            ReservationState::Reserved => return Ok(()),
-            ReservationState::CheckingOut => (
-                RefusalCode::ReservationClosed,
-                "this reservation is being checked out; wait for that order's answer",
-            ),
-            ReservationState::Claimed => (
-                RefusalCode::ReservationClosed,
-                "this reservation became an order already",
-            ),
-            ReservationState::Released => (
-                RefusalCode::ReservationClosed,
-                "this reservation was released; reserve again",
-            ),
-            ReservationState::Expired => (
-                RefusalCode::ReservationExpired,
-                "this reservation's time ran out; reserve again",
-            ),
-        };
-        Err(Refused::new(code, message))
+        match self.state {
+            ReservationState::Reserved => Ok(()),
+            state => Err(HotRefusal::Closed(state).into()),
+        }
     }
 }
 
 /// The refusal for an id that is not known, or is another buyer's: which of them is not told.
 pub(crate) fn unknown() -> Refused {
-    Refused::new(
-        RefusalCode::ReservationUnknown,
-        "you have no such reservation in this show; read your reservations again",
-    )
+    HotRefusal::Unknown.into()
 }
 
 /// Checks how many units are asked for.
@@ -185,8 +163,5 @@ pub fn check_quantity(quantity: u32) -> Result<(), Refused> {
     if (1..=QUANTITY_MAX).contains(&quantity) {
         return Ok(());
     }
-    Err(Refused::new(
-        RefusalCode::Invalid,
-        format!("quantity: must be from 1 to {QUANTITY_MAX}, not {quantity}"),
-    ))
+    Err(HotRefusal::Quantity(quantity).into())
 }

@@ -9,7 +9,7 @@ use vetrina_protocol::refusal::RefusalCode;
 use vetrina_protocol::time::UnixMs;
 use vetrina_protocol::view::Stock;
 
-use crate::hot::Mirror;
+use crate::hot::{HotRefusal, Mirror};
 use crate::limits::{BUYERS_PER_LISTING_MAX, STOCK_TOTAL_MAX};
 use crate::refused::Refused;
 use crate::waitlist::Waitlist;
@@ -164,10 +164,7 @@ pub fn can_set_total(stock: &Stock, total: u32) -> Result<(), Refused> {
 
 pub(crate) fn refuse_total(committed: u64, total: u32) -> Result<(), Refused> {
     if u64::from(total) < committed {
-        return Err(Refused::new(
-            RefusalCode::BelowCommitted,
-            format!("total: {committed} units are reserved or sold; set at least {committed}"),
-        ));
+        return Err(HotRefusal::BelowCommitted { committed }.into());
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ pub mod hot;
 pub mod ledger;
 mod log;
 pub mod memory;
+pub mod redis;
 pub mod sqlite;
 
 use std::sync::Arc;

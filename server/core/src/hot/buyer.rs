@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use vetrina_protocol::BAG_LINES_MAX;
 use vetrina_protocol::id::{ListingId, OrderId, ReservationId, UserId};
-use vetrina_protocol::refusal::RefusalCode;
 use vetrina_protocol::time::UnixMs;
 use vetrina_protocol::view::{ReservationState, WaitlistPlace};
 
-use super::{CheckoutOutcome, HotAnswer, HotOutput, OrderedUnits, Reserve, RowKey, ShowStock};
+use super::{
+    CheckoutOutcome, HotAnswer, HotOutput, HotRefusal, OrderedUnits, Reserve, RowKey, ShowStock,
+};
 use crate::breakage::{self, Breakage};
 use crate::limits::{
     CHECKOUT_FENCE_MS_MAX, RESERVATIONS_OPEN_MAX, RESERVATIONS_PER_BUYER_MAX, WAITLIST_MAX,
@@ -203,20 +204,15 @@ impl ShowStock {
             return already_waiting(row, stock.waitlist.place(buyer), reservation, quantity);
         }
         if self.selling_closed {
-            return Err(not_live());
+            return Err(HotRefusal::NotLive.into());
         }
         refuse_beyond_limit(stock, buyer, quantity)?;
         if stock.waitlist.is_empty() && stock.available() > 0 {
-            return Err(Refused::new(
-                RefusalCode::Available,
-                format!(
-                    "{} units are free: reserve instead of queueing",
-                    stock.available()
-                ),
-            ));
+            let available = stock.available();
+            return Err(HotRefusal::UnitsFree { available }.into());
         }
         if stock.waitlist.len() >= WAITLIST_MAX {
-            return Err(Refused::new(RefusalCode::Overloaded, "this queue is full"));
+            return Err(HotRefusal::QueueFull.into());
         }
         stock.waitlist.join(WaitlistRow {
             listing,
@@ -252,10 +248,7 @@ impl ShowStock {
         if self.take_out(listing, buyer).is_some() {
             return Ok(HotAnswer::Done);
         }
-        Err(Refused::new(
-            RefusalCode::NotWaiting,
-            "you are not in this queue",
-        ))
+        Err(HotRefusal::NotWaiting.into())
     }
 
     /// The row, if it is this buyer's; expired here and now if its time has run out.
@@ -282,7 +275,7 @@ impl ShowStock {
 
     fn refuse_if_closed(&self) -> Result<(), Refused> {
         if self.selling_closed {
-            Err(not_live())
+            Err(HotRefusal::NotLive.into())
         } else {
             Ok(())
         }
@@ -290,17 +283,12 @@ impl ShowStock {
 
     fn refuse_if_full(&self, buyer: UserId) -> Result<(), Refused> {
         if self.open_count >= RESERVATIONS_OPEN_MAX {
-            return Err(Refused::new(
-                RefusalCode::Overloaded,
-                "too many reservations are open in this show; try again when some are paid",
-            ));
+            return Err(HotRefusal::ShowFull.into());
         }
         let open = self.open_of.get(&buyer).map_or(0, BTreeSet::len);
         if open >= RESERVATIONS_PER_BUYER_MAX {
-            return Err(Refused::new(
-                RefusalCode::BuyerLimit,
-                format!("you have {open} open reservations; check some out or release them"),
-            ));
+            let open = u32::try_from(open).unwrap_or(u32::MAX);
+            return Err(HotRefusal::BuyerFull { open }.into());
         }
         Ok(())
     }
@@ -331,10 +319,7 @@ fn check_bag(bag: &[ReservationId]) -> Result<(), Refused> {
     if !bag.is_empty() && bag.len() <= BAG_LINES_MAX && distinct.len() == bag.len() {
         return Ok(());
     }
-    Err(Refused::new(
-        RefusalCode::Invalid,
-        format!("reservations: name from 1 to {BAG_LINES_MAX}, each once"),
-    ))
+    Err(HotRefusal::Bag.into())
 }
 
 /// The same id again: the first answer, unless it was another request's.
@@ -345,7 +330,7 @@ fn repeated(
     quantity: u32,
 ) -> Result<HotAnswer, Refused> {
     if (row.buyer, row.listing, row.quantity) != (buyer, listing, quantity) {
-        return Err(key_reused());
+        return Err(HotRefusal::KeyReused.into());
     }
     Ok(HotAnswer::Reservation {
         reservation: row.view(),
@@ -366,11 +351,8 @@ fn already_waiting(
                 repeated: true,
             })
         }
-        _ if row.reservation == reservation => Err(key_reused()),
-        _ => Err(Refused::new(
-            RefusalCode::AlreadyWaiting,
-            "you are in this queue already; leave it first to ask for another number of units",
-        )),
+        _ if row.reservation == reservation => Err(HotRefusal::KeyReused.into()),
+        _ => Err(HotRefusal::AlreadyWaiting.into()),
     }
 }
 
@@ -379,52 +361,22 @@ fn refuse_beyond_limit(stock: &ListingStock, buyer: UserId, quantity: u32) -> Re
     if units.saturating_add(quantity) <= stock.per_buyer {
         return Ok(());
     }
-    Err(Refused::new(
-        RefusalCode::BuyerLimit,
-        format!(
-            "one buyer may have {} of this listing, and you have {units}",
-            stock.per_buyer
-        ),
-    ))
+    let per_buyer = stock.per_buyer;
+    Err(HotRefusal::BuyerLimit { per_buyer, units }.into())
 }
 
 /// Nobody overtakes a queue, even when its head waits for more units than are free.
 fn refuse_unless_free(stock: &ListingStock, quantity: u32) -> Result<(), Refused> {
     let available = stock.available();
     if !stock.waitlist.is_empty() && !breakage::is_on(Breakage::Overtake) {
-        return Err(Refused::new(
-            RefusalCode::WaitlistFirst,
-            format!(
-                "{} buyers queue before you; join the waitlist",
-                stock.waitlist.len()
-            ),
-        ));
+        let waiting = u32::try_from(stock.waitlist.len()).unwrap_or(u32::MAX);
+        return Err(HotRefusal::WaitlistFirst { waiting }.into());
     }
     if available == 0 {
-        return Err(Refused::new(
-            RefusalCode::SoldOut,
-            "sold out; join the waitlist",
-        ));
+        return Err(HotRefusal::SoldOut.into());
     }
     if available < quantity {
-        return Err(Refused::new(
-            RefusalCode::TooFew,
-            format!("only {available} units are free; ask for at most {available}"),
-        ));
+        return Err(HotRefusal::TooFew { available }.into());
     }
     Ok(())
-}
-
-fn key_reused() -> Refused {
-    Refused::new(
-        RefusalCode::KeyReused,
-        "key: it was used for another request; use a new key for a new request",
-    )
-}
-
-fn not_live() -> Refused {
-    Refused::new(
-        RefusalCode::NotLive,
-        "the show has ended; nothing is sold any more",
-    )
 }

@@ -1,10 +1,9 @@
 //! What the ledger and the journal tell the hot store: mirrors, fences of totals, restored rows.
 
 use vetrina_protocol::id::ListingId;
-use vetrina_protocol::refusal::RefusalCode;
 use vetrina_protocol::view::ReservationState;
 
-use super::{HotAnswer, Mirror, Restore, RowKey, Settled, ShowStock};
+use super::{HotAnswer, HotRefusal, Mirror, Restore, RowKey, Settled, ShowStock};
 use crate::limits::{
     CHECKOUT_FENCE_MS_MAX, LISTINGS_MAX, RESERVATION_RETENTION_MS, RESERVATIONS_OPEN_MAX,
 };
@@ -24,10 +23,7 @@ impl ShowStock {
                 self.listings.insert(mirror.listing, stock);
             }
             None => {
-                return Err(Refused::new(
-                    RefusalCode::Overloaded,
-                    format!("a show has at most {LISTINGS_MAX} listings"),
-                ));
+                return Err(HotRefusal::ListingsFull.into());
             }
         }
         for settled in &mirror.settled {

@@ -27,9 +27,8 @@ pub use listeners::{Listeners, RunError};
 use payments::Payments;
 pub(crate) use payments::run_sandbox;
 use vetrina_store::blob::FolderBlobs;
-use vetrina_store::ledger::{Catalogue as _, SellerRow};
+use vetrina_store::ledger::SellerRow;
 use vetrina_store::memory::MemoryStore;
-use vetrina_store::sqlite::SqliteLedger;
 use vetrina_store::{BlobStore, HotStore, Ledger};
 
 /// The seller that every ledger begins with, and whose tokens `vetrina token` mints unless told
@@ -55,29 +54,29 @@ pub(crate) struct Parts {
     pub(crate) shutdown: CancellationToken,
 }
 
-/// The records of one data folder, open. Programs that seed or import use them without a server.
+/// The records that a configuration names, open. Programs that seed or import use them without a server.
 pub struct Records {
     /// What is promised.
-    pub ledger: Arc<SqliteLedger>,
+    pub ledger: Arc<dyn Ledger>,
     /// Pictures.
-    pub blobs: Arc<FolderBlobs>,
+    pub blobs: Arc<dyn BlobStore>,
 }
 
 impl Records {
-    /// Opens the folder, making it if it is missing.
+    /// Opens them, making the folder and the ledger's tables if they are missing.
     ///
     /// # Errors
-    /// The folder or the ledger in it cannot be opened.
+    /// The folder or the ledger cannot be opened.
     pub async fn open(config: &Config) -> Result<Self, RunError> {
         let folder = |source| RunError::Folder {
             path: config.data_dir.clone(),
             source,
         };
         std::fs::create_dir_all(&config.data_dir).map_err(folder)?;
-        let ledger = SqliteLedger::open(&config.data_dir.join("ledger.sqlite")).await?;
+        let ledger = vetrina_store::ledger::open(config.database.expose()).await?;
         let blobs = FolderBlobs::open(config.data_dir.join("pictures")).map_err(folder)?;
         Ok(Self {
-            ledger: Arc::new(ledger),
+            ledger,
             blobs: Arc::new(blobs),
         })
     }
@@ -148,7 +147,7 @@ impl App {
             Some(tls) => Some(tls_config(tls).map_err(RunError::Tls)?),
             None => None,
         };
-        let ledger: Arc<dyn Ledger> = self.records.ledger.clone();
+        let ledger = self.records.ledger.clone();
         let clock = self.clock.clone();
         let now = move || clock.now();
         let hot = Arc::new(MemoryStore::start(ledger.clone(), Arc::new(now)));

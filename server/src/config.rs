@@ -29,12 +29,18 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The origin people type; none: what they asked for.
     pub public_url: Option<Origin>,
+    /// The origin of this very node; none: the public one.
+    pub node_url: Option<Origin>,
     /// HTTPS on the public listener.
     pub tls: Option<Tls>,
     /// Ops listener.
     pub ops_listen: SocketAddr,
-    /// Ledger and pictures.
+    /// Ledger and pictures, when they are files.
     pub data_dir: PathBuf,
+    /// URL of the ledger.
+    pub database: Secret,
+    /// URL of the shared hot store; none: in this process.
+    pub redis: Option<Secret>,
     /// Video.
     pub media: Media,
     /// Token keys.
@@ -151,9 +157,14 @@ impl Config {
             seller_name: read.title("seller-name"),
             listen,
             public_url: read.origin("public-url"),
+            node_url: read.origin("node-url"),
             tls: tls(&mut read),
             ops_listen,
             data_dir: PathBuf::from(gathered.text("data-dir")),
+            database: database(gathered),
+            redis: Some(gathered.text("redis"))
+                .filter(|url| !url.is_empty())
+                .map(Secret::new),
             media: media(&mut read),
             tokens,
             payment,
@@ -172,6 +183,17 @@ impl Config {
         };
         ports_differ(&mut read, &config);
         read.finish(config)
+    }
+}
+
+/// The ledger's URL; without one it is a file in the data folder.
+fn database(gathered: &Gathered) -> Secret {
+    match gathered.text("database") {
+        "" => Secret::new(format!(
+            "sqlite:{}/ledger.sqlite",
+            gathered.text("data-dir")
+        )),
+        url => Secret::new(url),
     }
 }
 

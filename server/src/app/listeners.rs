@@ -62,8 +62,8 @@ pub enum RunError {
         path: PathBuf,
     },
     /// The ledger does not open.
-    #[error(transparent)]
-    Ledger(#[from] vetrina_store::sqlite::OpenError),
+    #[error("--database: {0}")]
+    Ledger(#[from] vetrina_store::ledger::OpenError),
     /// The records refused what a start needs.
     #[error("the records cannot be prepared: {0}")]
     Records(#[from] vetrina_store::StoreError),

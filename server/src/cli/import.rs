@@ -20,7 +20,7 @@ use crate::clock::Clock;
 use crate::http::products::{description, new_sku, title};
 use crate::pictures::{self, Kind};
 use vetrina_store::blob::PICTURE_BYTES_MAX;
-use vetrina_store::ledger::{Catalogue as _, Ledger as _, NewSkuRow, Once, ProductRow, SellerRow};
+use vetrina_store::ledger::{NewSkuRow, Once, ProductRow, SellerRow};
 
 /// Rows of one file; a larger one is an export of something else.
 const ROWS_MAX: usize = 20_000;
@@ -29,41 +29,49 @@ const COMPLAINTS_MAX: usize = 50;
 
 /// `vetrina seller`.
 pub(super) fn seller_command() -> Command {
-    with_settings(Command::new("seller"), false, &["token-secret", "data-dir"])
-        .about("Makes a seller (or renames one) and prints its id")
-        .arg(Arg::new("name").required(true).help("Display name"))
-        .arg(
-            Arg::new("id")
-                .long("id")
-                .value_parser(value_parser!(SellerId))
-                .help("Rename this one"),
-        )
+    with_settings(
+        Command::new("seller"),
+        false,
+        &["token-secret", "data-dir", "database"],
+    )
+    .about("Makes a seller (or renames one) and prints its id")
+    .arg(Arg::new("name").required(true).help("Display name"))
+    .arg(
+        Arg::new("id")
+            .long("id")
+            .value_parser(value_parser!(SellerId))
+            .help("Rename this one"),
+    )
 }
 
 /// `vetrina import`.
 pub(super) fn command() -> Command {
-    with_settings(Command::new("import"), false, &["token-secret", "data-dir"])
-        .about("Reads products from a CSV file into the ledger")
-        .after_help(
-            "The first line names the columns:\n  \
+    with_settings(
+        Command::new("import"),
+        false,
+        &["token-secret", "data-dir", "database"],
+    )
+    .about("Reads products from a CSV file into the ledger")
+    .after_help(
+        "The first line names the columns:\n  \
              title,description,code,variant,price,currency,inventory,picture\n\
              Rows with the same title are variants of one product. code is the seller's own \
              article code: a known one gets the row's price and inventory. description, variant \
              and picture (a file beside the CSV: PNG, JPEG, WebP or plain SVG) may be empty. \
              Either the whole file is imported or nothing is.",
-        )
-        .arg(
-            Arg::new("file")
-                .required(true)
-                .value_parser(value_parser!(PathBuf))
-                .help("The file"),
-        )
-        .arg(
-            Arg::new("seller")
-                .long("seller")
-                .value_parser(value_parser!(SellerId))
-                .help("Whose products; default: the first seller's"),
-        )
+    )
+    .arg(
+        Arg::new("file")
+            .required(true)
+            .value_parser(value_parser!(PathBuf))
+            .help("The file"),
+    )
+    .arg(
+        Arg::new("seller")
+            .long("seller")
+            .value_parser(value_parser!(SellerId))
+            .help("Whose products; default: the first seller's"),
+    )
 }
 
 pub(super) fn seller(matches: &ArgMatches) -> Result<(), Failure> {

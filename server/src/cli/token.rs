@@ -13,7 +13,6 @@ use crate::auth::codes::{CodeGrant, issue};
 use crate::auth::{Principal, Shows, Tokens};
 use crate::clock::Clock;
 use crate::config::Config;
-use vetrina_store::ledger::{Catalogue as _, Ledger as _};
 
 const ROLES: [(&str, Role); 5] = [
     ("viewer", Role::Viewer),
@@ -24,7 +23,7 @@ const ROLES: [(&str, Role); 5] = [
 ];
 
 pub(super) fn command() -> Command {
-    let settings = ["token-secret", "token-issuer", "data-dir"];
+    let settings = ["token-secret", "token-issuer", "data-dir", "database"];
     with_settings(Command::new("token"), false, &settings)
         .about("Prints a token (JWT) for a role")
         .after_help(

@@ -54,9 +54,14 @@ const fn in_demo(demo: &'static str, setting: Setting) -> Setting {
 }
 
 const fn secret(name: &'static str, help: &'static str) -> Setting {
+    secret_value(name, "SECRET", help)
+}
+
+/// May hold a secret.
+const fn secret_value(name: &'static str, value: &'static str, help: &'static str) -> Setting {
     Setting {
         secret: true,
-        ..setting(name, "SECRET", "", help)
+        ..setting(name, value, "", help)
     }
 }
 
@@ -80,6 +85,14 @@ pub static SETTINGS: &[Setting] = &[
          Links and the allowed Origin of the channel follow it. Default: the address asked for.",
     ),
     setting(
+        "node-url",
+        "URL",
+        "",
+        "The origin under which browsers reach this very node, such as \
+         https://node-3.live.example.org. Video stays with the node it was published to, so with \
+         several nodes its address is this one. Default: public-url.",
+    ),
+    setting(
         "ops-listen",
         "ADDRESS:PORT",
         "127.0.0.1:9464",
@@ -92,9 +105,24 @@ pub static SETTINGS: &[Setting] = &[
             "data-dir",
             "FOLDER",
             "vetrina-data",
-            "Where the ledger (SQLite) and the pictures live. Made if it does not exist. Losing it \
-             is losing every order: back it up.",
+            "Where the ledger (SQLite, unless --database says otherwise) and the pictures live. \
+             Made if it does not exist. Losing it is losing every order: back it up.",
         ),
+    ),
+    secret_value(
+        "database",
+        "URL",
+        "The ledger: sqlite:PATH, or postgres://user:password@host:port/name, which several nodes \
+         may share and which keeps the pictures too. Default: ledger.sqlite in --data-dir.",
+    ),
+    secret_value(
+        "redis",
+        "URL",
+        "The hot store (reservations, logs, presence) that several nodes share: \
+         redis://user:password@host:port/, rediss:// with TLS, \
+         redis+sentinel://host:port,host:port/primary, redis+cluster://host:port,host:port. \
+         ?prefix=NAME keeps its keys apart from others', ?ack=1 waits for so many replicas. \
+         Default: in this process; then it must be the only node.",
     ),
     setting(
         "tls-cert",
@@ -255,7 +283,7 @@ pub static SETTINGS: &[Setting] = &[
         "node",
         "NAME",
         "node-1",
-        "Name of this node in logs and on the ops page.",
+        "Name of this node in logs and on the ops page. No two nodes may have the same.",
     ),
     setting(
         "log-format",

@@ -13,11 +13,11 @@ use crate::auth::codes::{CodeGrant, issue};
 use crate::cli::Failure;
 use crate::clock::Clock;
 use crate::config::Config;
-use vetrina_store::sqlite::SqliteLedger;
+use vetrina_store::Ledger;
 
 /// Where the demo is reached.
 pub(super) struct Links {
-    ledger: Arc<SqliteLedger>,
+    ledger: Arc<dyn Ledger>,
     clock: Clock,
     show: ShowId,
     public: String,

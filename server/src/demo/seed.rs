@@ -13,9 +13,7 @@ use crate::app::{FIRST_SELLER, Records};
 use crate::cli::Failure;
 use crate::http::shows::is_on_or_announced;
 use crate::pictures::{self, Kind};
-use vetrina_store::ledger::{
-    Catalogue as _, NewListingRow, NewSkuRow, Once, ProductRow, SellerRow, ShowRow,
-};
+use vetrina_store::ledger::{NewListingRow, NewSkuRow, Once, ProductRow, SellerRow, ShowRow};
 
 /// Version 8 ids of our own scheme: the demo's things are the same on every machine.
 const PREFIX: u128 = 0x7665_7472_696e_8000_8000_0000_0000_0000;

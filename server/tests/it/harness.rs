@@ -24,7 +24,7 @@ use vetrina_protocol::rest::{
     NewListing, NewProduct, NewShow, NewSku, Problem, Product, TokenGrant, TokenRequest,
 };
 use vetrina_protocol::view::{Listing, Role, Show};
-use vetrina_store::ledger::{Catalogue as _, SellerRow};
+use vetrina_store::ledger::SellerRow;
 
 pub(crate) use client::{Client, Refusal};
 

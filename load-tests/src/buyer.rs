@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::{Message, WebSocketConfig};
 use vetrina_protocol::SUBPROTOCOL_MSGPACK;
-use vetrina_protocol::client::ClientMessage;
+use vetrina_protocol::client::{ClientMessage, Resume};
 use vetrina_protocol::encoding::Encoding;
 use vetrina_protocol::id::ShowId;
 use vetrina_protocol::rest::{TokenGrant, TokenRequest};
@@ -85,6 +85,17 @@ impl Session {
         show: ShowId,
         token: &str,
     ) -> Result<(Self, Box<Welcome>), BuyerError> {
+        Self::resume(server, source, show, token, None).await
+    }
+
+    /// The same, continuing from where an earlier session was.
+    pub(crate) async fn resume(
+        server: SocketAddr,
+        source: IpAddr,
+        show: ShowId,
+        token: &str,
+        resume: Option<Resume>,
+    ) -> Result<(Self, Box<Welcome>), BuyerError> {
         let socket = TcpSocket::new_v4()?;
         if source.is_loopback() && server.ip().is_loopback() {
             socket.bind(SocketAddr::new(source, 0))?;
@@ -109,7 +120,7 @@ impl Session {
         session
             .send(&ClientMessage::Hello {
                 token: token.to_owned(),
-                resume: None,
+                resume,
             })
             .await?;
         match session.next().await? {

@@ -20,9 +20,11 @@ use crate::buyer::BuyerError;
 use crate::market::{self, Stall};
 use crate::progress::Progress;
 use crate::report::{Figures, percentile};
-use crate::server::{Server, ServerError, free_address};
+use crate::server::{Server, ServerError};
+use crate::stack::free_address;
+use crate::stack::sandbox::Provider;
 
-use account::{Account, Provider};
+use account::Account;
 use shopper::Shopper;
 
 /// Options of the command.
@@ -71,7 +73,7 @@ fn sandbox() -> Result<(Vec<String>, Provider), ServerError> {
         "--sandbox-listen",
         &address.to_string(),
     ];
-    Ok((arguments.map(str::to_owned).into(), Provider::at(address)))
+    Ok((arguments.map(str::to_owned).into(), Provider::at(address)?))
 }
 
 pub(crate) async fn run(options: Options) -> Result<Figures, Failed> {
@@ -120,6 +122,7 @@ async fn one_round(
     let stall = Stall {
         listings: 3,
         units: options.units,
+        inventory: options.units,
         per_buyer: 2,
         reservation_ttl_s: 20,
         order_deadline_s: 60,
@@ -130,8 +133,15 @@ async fn one_round(
     let (up, is_up) = watch::channel(true);
     let mut shoppers = JoinSet::new();
     for n in 0..options.buyers {
-        let shopper = Shopper::new(server, show, &listings, n as usize + 1, random.random());
-        shoppers.spawn(shopper.shop(is_up.clone()));
+        let shopper = Shopper::new(
+            server,
+            show,
+            &listings,
+            n as usize + 1,
+            random.random(),
+            is_up.clone(),
+        );
+        shoppers.spawn(shopper.shop());
     }
     let host = host::Host::new(server, show, &listings, random.random());
     let host = tokio::spawn(host.work(is_up));

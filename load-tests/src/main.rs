@@ -9,18 +9,25 @@
 )]
 
 mod buyer;
+mod chaos;
 mod crash;
+mod customer;
+mod follower;
 mod market;
 mod progress;
 mod report;
 mod reserve;
 mod server;
+mod stack;
 
+use std::fmt::Display;
+use std::pin::Pin;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 
-use report::Requirement;
+use report::{Figures, Requirement};
 
 /// Loads a Vetrina server and says what it saw.
 ///
@@ -47,6 +54,13 @@ enum Command {
     /// orders of one key, two charges of one order), orphan_charges (kept without a paid order),
     /// recovery_p50_ms, recovery_p99_ms (kill to ready). Always starts its own server.
     Crash(crash::Options),
+    /// A sale on two nodes with Redis, PostgreSQL and payments, while one after the other dies.
+    ///
+    /// Figures: reservations, orders, paid, oversold, doubled, lost, orphan_charges,
+    /// broken_promises_percent (granted, then refused), books_wrong (sums that do not add up),
+    /// offset_gaps, comments_lost, presence_wrong, faults_without_effect (must be 0). Each fault
+    /// prints the effect it was seen to have. Always starts its own servers.
+    Chaos(chaos::Options),
 }
 
 /// What every command takes.
@@ -77,25 +91,11 @@ struct Common {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let (name, common, outcome) = match Cli::parse().command {
-        Command::Reserve(options) => {
-            let common = options.common.clone();
-            (
-                "reserve",
-                common,
-                reserve::run(options)
-                    .await
-                    .map_err(|error| error.to_string()),
-            )
-        }
-        Command::Crash(options) => {
-            let common = options.common.clone();
-            (
-                "crash",
-                common,
-                crash::run(options).await.map_err(|error| error.to_string()),
-            )
-        }
+    let (name, common, work) = begin(Cli::parse().command);
+    let outcome = tokio::select! {
+        outcome = work => outcome,
+        // What was started ends with the work that is dropped here.
+        () = interrupted() => Err("interrupted".to_owned()),
     };
     match outcome {
         Ok(figures) => report::print(name, &figures, &common.requirements, common.json),
@@ -103,5 +103,42 @@ async fn main() -> ExitCode {
             eprintln!("vetrina-load: {error}");
             ExitCode::from(2)
         }
+    }
+}
+
+type Work = Pin<Box<dyn Future<Output = Result<Figures, String>>>>;
+
+fn begin(command: Command) -> (&'static str, Common, Work) {
+    match command {
+        Command::Reserve(options) => {
+            let common = options.common.clone();
+            ("reserve", common, boxed(reserve::run(options)))
+        }
+        Command::Crash(options) => {
+            let common = options.common.clone();
+            ("crash", common, boxed(crash::run(options)))
+        }
+        Command::Chaos(options) => {
+            let mut common = options.common.clone();
+            // A fault that nobody noticed proves nothing.
+            common.requirements.push(chaos::every_fault_has_an_effect());
+            ("chaos", common, boxed(chaos::run(options)))
+        }
+    }
+}
+
+fn boxed<E: Display>(work: impl Future<Output = Result<Figures, E>> + 'static) -> Work {
+    Box::pin(async move { work.await.map_err(|error| error.to_string()) })
+}
+
+/// Ctrl-C, or SIGTERM.
+async fn interrupted() {
+    let terminated = signal(SignalKind::terminate());
+    let Ok(mut terminated) = terminated else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminated.recv() => {}
     }
 }

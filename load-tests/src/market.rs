@@ -16,6 +16,8 @@ pub(crate) struct Stall {
     pub(crate) listings: usize,
     /// Units of each.
     pub(crate) units: u32,
+    /// Units of each that the seller owns.
+    pub(crate) inventory: u32,
     /// Most units per buyer.
     pub(crate) per_buyer: u32,
     /// How long a reservation lasts.
@@ -72,7 +74,7 @@ async fn list(
         code: format!("load-{}", uuid::Uuid::new_v4().simple()),
         variant: None,
         price: Money::new(2_400, Currency::EUR),
-        inventory: stall.units,
+        inventory: stall.inventory,
     };
     let product = NewProduct {
         title: format!("Vase {n}, under load"),

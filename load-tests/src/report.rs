@@ -74,6 +74,15 @@ impl FromStr for Requirement {
 }
 
 impl Requirement {
+    /// The figure must be 0.
+    pub(crate) fn none(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            comparison: Comparison::Equal,
+            bound: 0.0,
+        }
+    }
+
     /// Why it does not hold, if so.
     fn broken_by(&self, figures: &Figures) -> Option<String> {
         let Some(value) = figures.get(&self.name) else {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use tokio::sync::{Barrier, Semaphore};
 use tokio::task::JoinSet;
 use vetrina_protocol::client::ClientMessage;
@@ -22,6 +22,7 @@ use crate::market::{self, Stall};
 use crate::progress::Progress;
 use crate::report::{Figures, percentile};
 use crate::server::{Server, ServerError};
+use crate::stack::{Plan, Stack, StackError, Stores};
 
 /// Options of the command.
 #[derive(Args)]
@@ -38,6 +39,20 @@ pub(crate) struct Options {
     /// Units on sale.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     units: u32,
+    /// Nodes of our own; buyers are spread over them. More than one share Redis and PostgreSQL.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=8))]
+    nodes: u16,
+    /// Where our own nodes keep reservations.
+    #[arg(long, value_enum, default_value_t = Store::Memory)]
+    store: Store,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Store {
+    /// In the node, with SQLite beside it.
+    Memory,
+    /// In a Redis that is started for this, with PostgreSQL beside it.
+    Redis,
 }
 
 /// Why the command could not be carried out.
@@ -61,6 +76,12 @@ pub(crate) enum Failed {
         buyers: u32,
         first: String,
     },
+    #[error("{0}")]
+    Stack(#[from] StackError),
+    #[error("{0} nodes cannot share a store in memory: add --store redis")]
+    NotShared(u16),
+    #[error("--nodes and --store are of servers that are started here: leave --target out")]
+    NotOurs,
     #[error("not done within {0} s")]
     TimedOut(u64),
 }
@@ -86,22 +107,46 @@ pub(crate) async fn run(options: Options) -> Result<Figures, Failed> {
 
 async fn reserve(options: Options) -> Result<Figures, Failed> {
     raise_open_files(options.buyers)?;
-    let server = Arc::new(Server::of(&options.common).await?);
+    // Ends with this value.
+    let (_stack, servers) = servers(&options).await?;
+    let servers = Arc::new(servers);
+    let server = &servers[0];
     let stall = Stall {
         listings: 1,
         units: options.units,
+        inventory: options.units,
         per_buyer: 1,
         reservation_ttl_s: 600,
         order_deadline_s: 600,
     };
-    let (show, listings) = market::open(&server, &stall).await?;
+    let (show, listings) = market::open(server, &stall).await?;
     let listing = listings.first().ok_or_else(|| missing("the listing"))?.id;
-    let sessions = join_all(&server, show, options.buyers).await?;
+    let sessions = join_all(&servers, show, options.buyers).await?;
     // An answer that has not come after this time will not: the rest of the time is for the end.
     let patience = Duration::from_secs((options.common.timeout_s / 2).max(1));
     let answers = ask_all(sessions, listing, patience).await;
-    let books = books(&server, show, listing).await?;
+    let books = books(&servers, show, listing).await?;
     Ok(figures(&answers, books, &options))
+}
+
+/// The running server, or nodes of our own.
+async fn servers(options: &Options) -> Result<(Option<Stack>, Vec<Server>), Failed> {
+    let Options { nodes, store, .. } = *options;
+    if let Some(running) = Server::target(&options.common).await? {
+        if nodes > 1 || store == Store::Redis {
+            return Err(Failed::NotOurs);
+        }
+        return Ok((None, vec![running]));
+    }
+    let stores = match store {
+        Store::Memory if nodes > 1 => return Err(Failed::NotShared(nodes)),
+        Store::Memory => Stores::Own,
+        Store::Redis => Stores::Single,
+    };
+    let stack = Stack::start(&Plan::selling(nodes.into(), stores)).await?;
+    let servers = (0..stack.nodes.len()).map(|n| Server::node(&stack, n));
+    let servers = servers.collect();
+    Ok((Some(stack), servers))
 }
 
 /// One socket each here, and one each in the server that inherits our limits.
@@ -122,15 +167,19 @@ fn missing(what: &str) -> BuyerError {
     BuyerError::Protocol(format!("{what} is missing"))
 }
 
-async fn join_all(server: &Arc<Server>, show: ShowId, buyers: u32) -> Result<Vec<Session>, Failed> {
+async fn join_all(
+    servers: &Arc<Vec<Server>>,
+    show: ShowId,
+    buyers: u32,
+) -> Result<Vec<Session>, Failed> {
     let progress = Arc::new(Progress::new("joining", buyers as usize));
     let joining = Arc::new(Semaphore::new(JOINING_MAX));
     let mut tasks = JoinSet::new();
     for n in 0..buyers as usize {
-        let (server, joining, progress) = (server.clone(), joining.clone(), progress.clone());
+        let (servers, joining, progress) = (servers.clone(), joining.clone(), progress.clone());
         tasks.spawn(async move {
             let _turn = joining.acquire().await;
-            let session = join(&server, show, n).await;
+            let session = join(&servers[n % servers.len()], show, n).await;
             progress.step();
             session
         });
@@ -223,18 +272,20 @@ async fn ask(session: &mut Session, listing: ListingId) -> Answer {
     }
 }
 
-/// The listing's stock as a newcomer is told.
-async fn books(server: &Server, show: ShowId, listing: ListingId) -> Result<Stock, BuyerError> {
-    let (_, welcome) = Session::open(
-        server.address,
-        buyer::source_address(0),
-        show,
-        server.token(),
-    )
-    .await?;
-    let snapshot = welcome.snapshot.ok_or_else(|| missing("the snapshot"))?;
-    let listing = snapshot.listings.iter().find(|l| l.id == listing);
-    Ok(listing.ok_or_else(|| missing("the listing"))?.stock)
+/// The listing's stock as a newcomer to each node is told: the one that promised most.
+async fn books(servers: &[Server], show: ShowId, listing: ListingId) -> Result<Stock, BuyerError> {
+    let mut most = Stock::default();
+    for server in servers {
+        let source = buyer::source_address(0);
+        let (_, welcome) = Session::open(server.address, source, show, server.token()).await?;
+        let snapshot = welcome.snapshot.ok_or_else(|| missing("the snapshot"))?;
+        let listing = snapshot.listings.iter().find(|l| l.id == listing);
+        let stock = listing.ok_or_else(|| missing("the listing"))?.stock;
+        if stock.reserved + stock.claimed >= most.reserved + most.claimed {
+            most = stock;
+        }
+    }
+    Ok(most)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]

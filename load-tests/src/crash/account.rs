@@ -4,51 +4,25 @@
 #![expect(clippy::print_stderr, reason = "a command-line tool")]
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
 use vetrina_protocol::id::{ListingId, OrderId, ShowId};
 use vetrina_protocol::rest::Page;
 use vetrina_protocol::server::Snapshot;
 use vetrina_protocol::view::{DeskOrder, Listing, OrderState};
 
-use super::{host, shopper};
+use super::host;
 use crate::buyer::{self, BuyerError, Session};
+use crate::customer::Log;
 use crate::report::Figures;
-use crate::server::{SECRET, Server};
+use crate::server::Server;
+use crate::stack::sandbox::{Charge, Provider};
 
 /// Orders that nobody waits for settle within this time.
 const SETTLED_WITHIN: Duration = Duration::from_secs(30);
 /// Screens agree with the books within this time.
 const SHOWN_WITHIN: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-
-/// The sandbox's list of charges.
-pub(super) struct Provider {
-    url: String,
-    http: reqwest::Client,
-}
-
-#[derive(Deserialize)]
-struct Charge {
-    order: OrderId,
-    refunded: bool,
-}
-
-impl Provider {
-    pub(super) fn at(address: SocketAddr) -> Self {
-        Self {
-            url: format!("http://{address}/api/charges"),
-            http: reqwest::Client::new(),
-        }
-    }
-
-    async fn charges(&self) -> Result<Vec<Charge>, BuyerError> {
-        let answer = self.http.get(&self.url).bearer_auth(SECRET).send().await?;
-        Ok(answer.error_for_status()?.json().await?)
-    }
-}
 
 /// Sums over all rounds.
 #[derive(Debug, Default)]
@@ -68,7 +42,7 @@ impl Account {
         provider: &Provider,
         show: ShowId,
         listings: &[Listing],
-        buyers: &[shopper::Log],
+        buyers: &[Log],
         host: &host::Log,
     ) -> Result<(), BuyerError> {
         let books = settled(server, show).await?;
@@ -96,7 +70,7 @@ impl Account {
         }
     }
 
-    fn compare_orders(&mut self, books: &BTreeMap<OrderId, DeskOrder>, buyers: &[shopper::Log]) {
+    fn compare_orders(&mut self, books: &BTreeMap<OrderId, DeskOrder>, buyers: &[Log]) {
         for log in buyers {
             for orders in log.by_key.values() {
                 let other = orders.iter().filter(|order| **order != orders[0]).count();

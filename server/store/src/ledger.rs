@@ -11,6 +11,7 @@ mod codes;
 mod open;
 mod orders;
 
+pub(crate) use archive::archived_fold;
 pub use archive::{Archive, ArchiveBatch, EpochStart, LogStart, ShowSeed};
 pub use catalogue::{
     Catalogue, ListingChange, ListingRow, NewListingRow, NewSkuRow, Once, PictureRow,

@@ -11,6 +11,7 @@ pub mod ledger;
 mod log;
 pub mod memory;
 pub mod redis;
+pub mod shared;
 pub mod sqlite;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use vetrina_protocol::time::UnixMs;
 pub use blob::BlobStore;
 pub use hot::HotStore;
 pub use ledger::Ledger;
+pub use shared::Shared;
 
 /// The clock that a store is given. It must never run backwards.
 pub type Now = Arc<dyn Fn() -> UnixMs + Send + Sync>;

@@ -83,6 +83,15 @@ impl Log {
         logged
     }
 
+    /// An event that somebody else numbered: the one after the last, or it is a bug.
+    pub(super) fn take(&mut self, event: Arc<LoggedEvent>) {
+        debug_assert_eq!(event.offset, self.end.next(), "the caller looks for gaps");
+        self.end = event.offset;
+        self.last_at = self.last_at.max(event.at_ms);
+        self.ring.push_back(event);
+        self.trim();
+    }
+
     /// What waits for the archive.
     pub(super) fn unarchived(&self) -> Vec<Arc<LoggedEvent>> {
         let first = self.ring.len() - self.waiting().min(self.ring.len());

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use vetrina_core::hot::{HotChange, Mirror};
 use vetrina_core::reservation::ReservationRow;
+use vetrina_core::show::ShowFold;
 use vetrina_core::waitlist::WaitlistRow;
 use vetrina_protocol::event::LoggedEvent;
 use vetrina_protocol::id::ShowId;
 use vetrina_protocol::time::{Epoch, Offset, UnixMs};
+use vetrina_protocol::view::ShowState;
 
-use super::{ListingRow, ShowRow};
+use super::{Ledger, ListingRow, ShowRow};
 use crate::StoreError;
 
 /// The first number that an epoch gave.
@@ -21,6 +23,9 @@ pub struct EpochStart {
     /// Its first offset; everything before it is of an earlier epoch and archived.
     pub first: Offset,
 }
+
+/// Archived events read at once.
+const PAGE_EVENTS: u32 = 2_000;
 
 /// A log that may be written to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,4 +93,37 @@ pub trait Archive: Send + Sync {
 
     /// Reads one row and tells how the disk is: for the health check.
     async fn check(&self) -> Result<(), StoreError>;
+}
+
+/// The archived part of a show's log, folded. What is not part of the log (title, poster, times) is
+/// the row's.
+///
+/// # Errors
+/// `Unavailable` when the archive has a gap, or does not answer.
+pub(crate) async fn archived_fold(
+    ledger: &dyn Ledger,
+    show: &ShowRow,
+    archived: Offset,
+) -> Result<ShowFold, StoreError> {
+    let mut first = show.clone();
+    first.state = ShowState::Scheduled;
+    first.live_at = None;
+    first.ended_at = None;
+    let mut fold = ShowFold::new(
+        first.view(String::new(), String::new()),
+        Vec::new(),
+        Offset(0),
+    );
+    while fold.offset() < archived {
+        let before = fold.offset();
+        for event in ledger.read_log(show.id, before, PAGE_EVENTS).await? {
+            fold.apply(&event);
+        }
+        if fold.offset() == before {
+            tracing::error!(show = %show.id, offset = before.0, "the archive has a gap");
+            return Err(StoreError::Unavailable("the archive has a gap".into()));
+        }
+    }
+    fold.set_show(show.clone().view(String::new(), String::new()));
+    Ok(fold)
 }

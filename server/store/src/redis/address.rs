@@ -8,10 +8,8 @@
 use std::path::PathBuf;
 
 use super::RedisError;
+use super::keys::Keys;
 
-/// Where keys begin unless the URL says otherwise.
-const PREFIX: &str = "vetrina:";
-const PREFIX_BYTES_MAX: usize = 64;
 const PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
 /// More replicas than anybody waits for.
@@ -87,7 +85,7 @@ impl std::str::FromStr for RedisAddress {
             tls,
             login,
             sentinel_login: Login::default(),
-            prefix: PREFIX.to_owned(),
+            prefix: Keys::PREFIX_DEFAULT.to_owned(),
             ack: 0,
             ca: None,
         };
@@ -212,12 +210,7 @@ fn login_of(text: &str) -> Result<Login, RedisError> {
 }
 
 fn prefix(value: &str) -> Result<String, RedisError> {
-    let good = |byte: u8| byte.is_ascii_alphanumeric() || b":._-/".contains(&byte);
-    if value.is_empty() || value.len() > PREFIX_BYTES_MAX || !value.bytes().all(good) {
-        return Err(wrong(
-            "prefix: from 1 to 64 of letters, digits and `:._-/` (no braces: a show is the tag)",
-        ));
-    }
+    Keys::new(value).map_err(|error| wrong(&error.to_string()))?;
     Ok(value.to_owned())
 }
 
@@ -268,7 +261,7 @@ mod tests {
             plain.place,
             Place::One(hosts(&[("localhost", 6379)]).remove(0))
         );
-        assert_eq!((plain.prefix.as_str(), plain.ack, plain.tls), (PREFIX, 0, false));
+        assert_eq!((plain.prefix.as_str(), plain.ack, plain.tls), (Keys::PREFIX_DEFAULT, 0, false));
         let full = parsed("rediss://ann:p%40ss@[::1]:7000/0?prefix=eu.a:&ack=1&ca=/etc/ca.pem");
         assert_eq!(full.place, Place::One(hosts(&[("::1", 7000)]).remove(0)));
         assert_eq!(full.login.user.as_deref(), Some("ann"));
@@ -305,8 +298,8 @@ mod tests {
             ("redis://[::1", "closing bracket"),
             ("redis://h/3", "only database 0"),
             ("redis://h?ack=9", "ack: the number of replicas"),
-            ("redis://h?prefix={x}", "prefix: from 1 to 64"),
-            ("redis://h?prefix=", "prefix: from 1 to 64"),
+            ("redis://h?prefix={x}", "prefix: use from 1 to 32"),
+            ("redis://h?prefix=", "prefix: use from 1 to 32"),
             ("redis://h?akc=1", "no option `akc`"),
             ("redis://h?ca=/x", "only rediss://"),
             ("redis://a%zz@h", "two hexadecimal digits"),

@@ -12,7 +12,8 @@ use redis::{
 use tokio::time::timeout;
 
 use super::address::{Host, Login, RedisAddress};
-use super::{Patience, RedisError};
+use super::keys::Keys;
+use super::{Patience, RedisError, functions};
 
 /// A sentinel that takes longer is passed over.
 const SENTINEL_PATIENCE: Duration = Duration::from_millis(300);
@@ -56,6 +57,7 @@ impl std::fmt::Display for Dial {
 impl Dial {
     pub(crate) fn new(
         address: &RedisAddress,
+        keys: &Keys,
         goal: Goal,
         patience: Patience,
     ) -> Result<Self, RedisError> {
@@ -65,7 +67,7 @@ impl Dial {
             sentinel_login: address.sentinel_login.clone(),
             tls: address.tls,
             ca: address.ca.as_deref().map(read_ca).transpose()?,
-            generation_key: format!("{}generation", address.prefix),
+            generation_key: keys.generation(0),
             patience,
         })
     }
@@ -86,9 +88,7 @@ impl Dial {
             .connect(&host, &self.login, self.patience.call * 2)
             .await?;
         refuse_replica(&mut connection).await?;
-        let _: redis::Value = super::functions::load()
-            .query_async(&mut connection)
-            .await?;
+        let _: redis::Value = functions::load().cmd().query_async(&mut connection).await?;
         let identity = self.identity(&mut connection).await?;
         Ok(Prepared {
             connection,

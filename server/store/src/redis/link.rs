@@ -20,7 +20,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::address::Host;
 use super::dial::Dial;
-use super::{CallError, Patience};
+use super::functions::{Call, CallError};
+use super::{Failure, Patience};
 
 /// Calls under way or waiting at once; beyond it the answer is "busy".
 const CALLS_MAX: usize = 4_096;
@@ -82,37 +83,38 @@ impl Link {
         link
     }
 
-    /// Calls a function that may be called again with the same ids. What certainly was not carried
-    /// out is sent again within the deadline; `make` is given the identity each time.
-    pub(crate) async fn call(
+    /// Calls a function. What certainly was not carried out is sent again within the deadline;
+    /// `make` is given the identity each time.
+    pub(crate) async fn call<T>(
         &self,
         write: bool,
-        make: impl Fn(&str) -> Cmd,
-    ) -> Result<Value, CallError> {
+        make: &(impl Fn(&str) -> Result<Call<T>, CallError> + Sync),
+    ) -> Result<T, Failure> {
         let Ok(_permit) = self.calls.try_acquire() else {
-            return Err(CallError::Busy);
+            return Err(Failure::Busy);
         };
         let deadline = Instant::now() + self.patience.call;
         loop {
             let up = self.up(deadline).await?;
-            match self.send(&up, write, &make(&up.identity), deadline).await {
-                Err(Sent::NotCarriedOut(error)) if Instant::now() < deadline => {
+            let call = make(&up.identity)?;
+            match self.send(&up, write, call.cmd(), deadline).await {
+                Ok(value) => return Ok(call.read(value)?),
+                Err(Sent::Failed(error)) => return Err(error),
+                Err(Sent::NotCarriedOut(error)) => {
                     self.complain(&up, &error.to_string());
                     if is_moved(&error) {
-                        return Err(CallError::Moved(error.to_string()));
+                        return Err(Failure::Moved(error.to_string()));
+                    }
+                    if Instant::now() >= deadline {
+                        return Err(Failure::Unknown(error.to_string()));
                     }
                 }
-                Err(Sent::NotCarriedOut(error)) => {
-                    return Err(CallError::Unknown(error.to_string()));
-                }
-                Err(Sent::Failed(error)) => return Err(error),
-                Ok(value) => return Ok(value),
             }
         }
     }
 
     /// The connection, as soon as it is there.
-    pub(crate) async fn up(&self, deadline: Instant) -> Result<Arc<Up>, CallError> {
+    pub(crate) async fn up(&self, deadline: Instant) -> Result<Arc<Up>, Failure> {
         let mut states = self.state.subscribe();
         loop {
             let (since, why) = match &*states.borrow_and_update() {
@@ -120,12 +122,12 @@ impl Link {
                 State::Down { since, why } => (*since, Arc::clone(why)),
             };
             if self.stopping.is_cancelled() {
-                return Err(CallError::Unknown("the store is shutting down".into()));
+                return Err(Failure::Unknown("the store is shutting down".into()));
             }
             // Who comes when it has been down for long need not wait to learn it.
             let until = deadline.min(since + self.patience.call);
             if !matches!(timeout_at(until, states.changed()).await, Ok(Ok(()))) {
-                return Err(CallError::Unknown(format!("Redis is away: {why}")));
+                return Err(Failure::Unknown(format!("Redis is away: {why}")));
             }
         }
     }
@@ -154,23 +156,21 @@ impl Link {
             if write && self.ack > 0 {
                 return acknowledged(&mut connection, command, self.ack, self.patience).await;
             }
-            let answer = connection.send_packed_command(command).await;
-            answer
-                .and_then(Value::extract_error)
-                .map(|value| (value, true))
+            let answer = connection.send_packed_command(command).await?;
+            Ok((answer.extract_error()?, true))
         };
         let error = match timeout_at(deadline, sent).await {
             Ok(Ok((value, true))) => return Ok(value),
             Ok(Ok((_, false))) => {
                 let words = "too few replicas have it in time".to_owned();
-                return Err(Sent::Failed(CallError::Unknown(words)));
+                return Err(Sent::Failed(Failure::Unknown(words)));
             }
             Err(_) => {
                 if fair {
                     self.complain(up, "no answer in time");
                 }
                 let words = "no answer in time".to_owned();
-                return Err(Sent::Failed(CallError::Unknown(words)));
+                return Err(Sent::Failed(Failure::Unknown(words)));
             }
             Ok(Err(error)) => error,
         };
@@ -178,13 +178,13 @@ impl Link {
             return Err(Sent::NotCarriedOut(error));
         }
         if refuses_writes(&error) {
-            return Err(Sent::Failed(CallError::Unknown(error.to_string())));
+            return Err(Sent::Failed(Failure::Unknown(error.to_string())));
         }
         if error.is_io_error() || error.is_connection_dropped() || error.is_unrecoverable_error() {
             self.complain(up, &error.to_string());
-            return Err(Sent::Failed(CallError::Unknown(error.to_string())));
+            return Err(Sent::Failed(Failure::Unknown(error.to_string())));
         }
-        Err(Sent::Failed(CallError::Wrong(error.to_string())))
+        Err(Sent::Failed(Failure::Wrong(error.to_string())))
     }
 
     /// This connection is no good: everybody waits for another.
@@ -214,13 +214,13 @@ impl Link {
     pub(crate) async fn dial_reader(
         &self,
         response: Duration,
-    ) -> Result<(MultiplexedConnection, Arc<Up>), CallError> {
+    ) -> Result<(MultiplexedConnection, Arc<Up>), Failure> {
         let up = self.up(Instant::now() + self.patience.call).await?;
         let connection = timeout(self.patience.connect, self.dial.reader(&up.host, response)).await;
         match connection {
             Ok(Ok(connection)) => Ok((connection, up)),
-            Ok(Err(error)) => Err(CallError::Unknown(error.to_string())),
-            Err(_) => Err(CallError::Unknown("no connection in time".into())),
+            Ok(Err(error)) => Err(Failure::Unknown(error.to_string())),
+            Err(_) => Err(Failure::Unknown("no connection in time".into())),
         }
     }
 }
@@ -234,7 +234,7 @@ impl Up {
 
 enum Sent {
     NotCarriedOut(DriverError),
-    Failed(CallError),
+    Failed(Failure),
 }
 
 /// Connects again and again.

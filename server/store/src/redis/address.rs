@@ -29,7 +29,10 @@ pub(crate) enum Place {
     /// Always there.
     One(Host),
     /// Where the sentinels say.
-    Sentinel { sentinels: Vec<Host>, master: String },
+    Sentinel {
+        sentinels: Vec<Host>,
+        master: String,
+    },
     /// One of several, by the show.
     Cluster(Vec<Host>),
 }
@@ -261,12 +264,18 @@ mod tests {
             plain.place,
             Place::One(hosts(&[("localhost", 6379)]).remove(0))
         );
-        assert_eq!((plain.prefix.as_str(), plain.ack, plain.tls), (Keys::PREFIX_DEFAULT, 0, false));
+        assert_eq!(
+            (plain.prefix.as_str(), plain.ack, plain.tls),
+            (Keys::PREFIX_DEFAULT, 0, false)
+        );
         let full = parsed("rediss://ann:p%40ss@[::1]:7000/0?prefix=eu.a:&ack=1&ca=/etc/ca.pem");
         assert_eq!(full.place, Place::One(hosts(&[("::1", 7000)]).remove(0)));
         assert_eq!(full.login.user.as_deref(), Some("ann"));
         assert_eq!(full.login.password.as_deref(), Some("p@ss"));
-        assert_eq!((full.prefix.as_str(), full.ack, full.tls), ("eu.a:", 1, true));
+        assert_eq!(
+            (full.prefix.as_str(), full.ack, full.tls),
+            ("eu.a:", 1, true)
+        );
         assert!(!format!("{full:?}").contains("p@ss"));
         assert_eq!(parsed("redis://:secret@h").login.user, None);
     }

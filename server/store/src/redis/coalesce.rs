@@ -58,10 +58,7 @@ where
     }
 
     /// Puts one in. Its answer comes by the channel; no answer when the carrying task panicked.
-    pub(crate) fn ask(
-        self: &Arc<Self>,
-        item: C,
-    ) -> Result<oneshot::Receiver<Result<A, E>>, Full> {
+    pub(crate) fn ask(self: &Arc<Self>, item: C) -> Result<oneshot::Receiver<Result<A, E>>, Full> {
         let (answer, answered) = oneshot::channel();
         let mut queue = self.queue();
         if queue.waiting.len() >= WAITING_MAX {

@@ -42,7 +42,10 @@ pub(crate) struct Prepared {
 #[derive(Debug, Clone)]
 pub(crate) enum Goal {
     Host(Host),
-    Sentinels { sentinels: Vec<Host>, master: String },
+    Sentinels {
+        sentinels: Vec<Host>,
+        master: String,
+    },
 }
 
 impl std::fmt::Display for Dial {
@@ -125,7 +128,9 @@ impl Dial {
             match timeout(SENTINEL_PATIENCE, self.ask_sentinel(sentinel, master)).await {
                 Ok(Ok(Some(host))) => return Ok(host),
                 Ok(Ok(None)) => {
-                    last = Some(failed(format!("sentinel {sentinel} does not know `{master}`")));
+                    last = Some(failed(format!(
+                        "sentinel {sentinel} does not know `{master}`"
+                    )));
                 }
                 Ok(Err(error)) => last = Some(error),
                 Err(_) => last = Some(failed(format!("sentinel {sentinel} does not answer"))),
@@ -195,7 +200,10 @@ impl Dial {
     }
 
     /// Process, history and generation: after a loss at least one of them is another.
-    async fn identity(&self, connection: &mut MultiplexedConnection) -> Result<String, DriverError> {
+    async fn identity(
+        &self,
+        connection: &mut MultiplexedConnection,
+    ) -> Result<String, DriverError> {
         let run = field(connection, "server", "run_id").await?;
         let history = field(connection, "replication", "master_replid").await?;
         let fresh = uuid::Uuid::new_v4().simple().to_string();
@@ -239,6 +247,7 @@ fn failed(words: String) -> DriverError {
 }
 
 fn read_ca(path: &Path) -> Result<Vec<u8>, RedisError> {
-    std::fs::read(path)
-        .map_err(|error| RedisError::Address(format!("ca: {} cannot be read: {error}", path.display())))
+    std::fs::read(path).map_err(|error| {
+        RedisError::Address(format!("ca: {} cannot be read: {error}", path.display()))
+    })
 }

@@ -60,6 +60,12 @@ impl Keys {
         self.digested("bucket", what, who)
     }
 
+    /// The stream that wakes the reader of one node.
+    #[must_use]
+    pub fn wake(&self, node: &str) -> String {
+        self.digested("wake", node, "")
+    }
+
     /// What people wrote never becomes part of a name, and names are short.
     fn digested(&self, kind: &str, scope: &str, text: &str) -> String {
         use std::fmt::Write as _;

@@ -113,6 +113,28 @@ impl Link {
         }
     }
 
+    /// Sends one command, once.
+    pub(crate) async fn raw(&self, command: &Cmd) -> Result<Value, Failure> {
+        let Ok(_permit) = self.calls.try_acquire() else {
+            return Err(Failure::Busy);
+        };
+        let deadline = Instant::now() + self.patience.call;
+        let up = self.up(deadline).await?;
+        match self.send(&up, false, command, deadline).await {
+            Ok(value) => Ok(value),
+            Err(Sent::Failed(failure)) => Err(failure),
+            Err(Sent::NotCarriedOut(error)) => {
+                self.complain(&up, &error.to_string());
+                Err(Failure::Unknown(error.to_string()))
+            }
+        }
+    }
+
+    /// It will never be up again.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopping.is_cancelled()
+    }
+
     /// The connection, as soon as it is there.
     pub(crate) async fn up(&self, deadline: Instant) -> Result<Arc<Up>, Failure> {
         let mut states = self.state.subscribe();
@@ -130,17 +152,6 @@ impl Link {
                 return Err(Failure::Unknown(format!("Redis is away: {why}")));
             }
         }
-    }
-
-    /// Follows the connection: the value changes whenever there is another one.
-    pub(crate) async fn changed_from(&self, number: u64) {
-        let mut states = self.state.subscribe();
-        let other = |state: &State| match state {
-            State::Up(up) => up.number != number,
-            State::Down { .. } => false,
-        };
-        // Fails only when this link is dropped, and then nobody waits.
-        drop(states.wait_for(other).await);
     }
 
     async fn send(
@@ -214,21 +225,14 @@ impl Link {
     pub(crate) async fn dial_reader(
         &self,
         response: Duration,
-    ) -> Result<(MultiplexedConnection, Arc<Up>), Failure> {
+    ) -> Result<MultiplexedConnection, Failure> {
         let up = self.up(Instant::now() + self.patience.call).await?;
         let connection = timeout(self.patience.connect, self.dial.reader(&up.host, response)).await;
         match connection {
-            Ok(Ok(connection)) => Ok((connection, up)),
+            Ok(Ok(connection)) => Ok(connection),
             Ok(Err(error)) => Err(Failure::Unknown(error.to_string())),
             Err(_) => Err(Failure::Unknown("no connection in time".into())),
         }
-    }
-}
-
-impl Up {
-    /// Which connection of its link.
-    pub(crate) fn number(&self) -> u64 {
-        self.number
     }
 }
 
@@ -282,12 +286,8 @@ async fn stay(link: &Link, up: &Up) {
     let mut states = link.state.subscribe();
     loop {
         tokio::select! {
-            down = states.wait_for(|state| matches!(state, State::Down { .. })) => {
-                if let Ok(state) = down
-                    && let State::Down { why, .. } = &*state
-                {
-                    tracing::warn!(redis = %link.dial, %why, "the connection to Redis is given up");
-                }
+            why = why_down(&mut states) => {
+                tracing::warn!(redis = %link.dial, %why, "the connection to Redis is given up");
                 return;
             }
             () = tokio::time::sleep(RECHECK) => {
@@ -297,6 +297,17 @@ async fn stay(link: &Link, up: &Up) {
             }
             () = link.stopping.cancelled() => return,
         }
+    }
+}
+
+async fn why_down(states: &mut watch::Receiver<State>) -> Arc<str> {
+    match states
+        .wait_for(|state| matches!(state, State::Down { .. }))
+        .await
+        .as_deref()
+    {
+        Ok(State::Down { why, .. }) => Arc::clone(why),
+        Ok(State::Up(_)) | Err(_) => "the link is gone".into(),
     }
 }
 

@@ -52,6 +52,7 @@ struct Inside {
     heard: u64,
     due: Due,
     leads: bool,
+    was_asked: bool,
     units_released: bool,
     used_at: Instant,
     waiting_since: Option<Instant>,
@@ -84,6 +85,7 @@ impl Local {
                 heard: status.notices,
                 due: Due::of(status),
                 leads: false,
+                was_asked: false,
                 units_released: false,
                 used_at: Instant::now(),
                 waiting_since: None,
@@ -243,6 +245,7 @@ impl Local {
         let mut inside = self.inside();
         let is_new = leads && !inside.leads;
         inside.leads = leads;
+        inside.was_asked = true;
         is_new
     }
 
@@ -264,6 +267,11 @@ impl Local {
         let passed = i64::try_from(due.seen.elapsed().as_millis()).unwrap_or(i64::MAX);
         let now = clock.unwrap_or(due.now.plus_ms(passed));
         due.at.is_some_and(|at| at <= now)
+    }
+
+    /// It is known whether this node leads.
+    pub(super) fn was_asked(&self) -> bool {
+        self.inside().was_asked
     }
 
     pub(super) fn use_now(&self) {

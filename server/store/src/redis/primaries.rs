@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use redis::{Value, cmd};
+use redis::{Cmd, Value, cmd};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -156,6 +156,15 @@ impl Primaries {
                 return Err(Failure::Unknown(why));
             }
         }
+    }
+}
+
+impl Primaries {
+    /// Sends a command that may be sent again, to the primary of `key`.
+    pub(crate) async fn raw(&self, key: &str, command: &Cmd) -> Result<Value, Failure> {
+        let link = self.known(key);
+        let link = link.ok_or_else(|| Failure::Unknown("nobody has this slot".into()))?;
+        link.raw(command).await
     }
 }
 

@@ -1,0 +1,286 @@
+//! [`HotStore`] on Redis: what callers ask for, as calls of functions and questions to what this
+//! node knows.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::{broadcast, watch};
+use vetrina_core::hot::{HotAnswer, HotCommand};
+use vetrina_core::show::ShowFold;
+use vetrina_protocol::event::{Event, PrivateEvent};
+use vetrina_protocol::id::{ShowId, UserId};
+use vetrina_protocol::refusal::RefusalCode;
+use vetrina_protocol::time::Offset;
+
+use super::coalesce::Full;
+use super::functions;
+use super::local::Local;
+use super::{Inner, RedisStore};
+use crate::StoreError;
+use crate::hot::{
+    APPEND_EVENTS_MAX, Appended, Applied, DURABLE_WAIT_MS_MAX, Entries, HotDesk, HotMine, HotStore,
+    Notice, PRESENCE_LEASE_MS, Position, READ_EVENTS_MAX,
+};
+use crate::ledger::ListingRow;
+use crate::log::Found;
+
+/// How often a publication starts over because a newer row came first.
+const ATTEMPTS_MAX: usize = 8;
+
+impl Inner {
+    async fn apply(
+        self: &Arc<Self>,
+        show: ShowId,
+        command: HotCommand,
+    ) -> Result<Applied, StoreError> {
+        let (place, local) = self.local(show).await?;
+        if local.is_behind() && takes_credit(&command) {
+            return Err(behind());
+        }
+        let answer = place
+            .commands
+            .ask(command)
+            .map_err(|Full| StoreError::Busy("too many commands of one show wait"))?;
+        answer
+            .await
+            .map_err(|_| StoreError::Unavailable("the command was dropped".into()))?
+    }
+
+    /// Mirrors every listing of the ledger: for a command about one that is not known here.
+    async fn learn_listings(self: &Arc<Self>, show: ShowId) -> Result<(), StoreError> {
+        for listing in self.ledger.listings(show).await? {
+            self.publish_row(show, &listing).await?;
+        }
+        Ok(())
+    }
+
+    /// `None`: a newer row is known.
+    pub(super) async fn publish_row(
+        self: &Arc<Self>,
+        show: ShowId,
+        row: &ListingRow,
+    ) -> Result<Option<Applied>, StoreError> {
+        let (_, local, batch) = self
+            .on_show(show, true, |keys, belief| {
+                functions::publish(keys, belief, row)
+            })
+            .await?;
+        let Some(batch) = batch else {
+            return Ok(None);
+        };
+        local.note(&batch.status);
+        let answer = batch.answers.into_iter().next();
+        Ok(Some(Applied {
+            answer: answer.unwrap_or(HotAnswer::Done),
+            position: batch.status.position,
+        }))
+    }
+
+    /// What is known here, all that this node was told of included.
+    async fn caught_up(self: &Arc<Self>, show: ShowId) -> Result<Arc<Local>, StoreError> {
+        let (_, local) = self.local(show).await?;
+        local.use_now();
+        local.caught_up(self.options.patience.call).await;
+        Ok(local)
+    }
+}
+
+#[async_trait]
+impl HotStore for RedisStore {
+    async fn open(&self, show: ShowId) -> Result<Position, StoreError> {
+        self.position(show).await
+    }
+
+    async fn close(&self, show: ShowId) -> Result<(), StoreError> {
+        super::upkeep::close(&self.inner, show).await
+    }
+
+    async fn apply(&self, show: ShowId, command: HotCommand) -> Result<Applied, StoreError> {
+        let applied = self.inner.apply(show, command.clone()).await?;
+        if applied.answer != HotAnswer::NotLoaded {
+            return Ok(applied);
+        }
+        self.inner.learn_listings(show).await?;
+        let applied = self.inner.apply(show, command).await?;
+        if applied.answer == HotAnswer::NotLoaded {
+            return Err(StoreError::refused(
+                RefusalCode::ListingUnknown,
+                "there is no such listing in this show",
+            ));
+        }
+        Ok(applied)
+    }
+
+    async fn publish(&self, show: ShowId, listing: &ListingRow) -> Result<Applied, StoreError> {
+        let mut row = listing.clone();
+        for _ in 0..ATTEMPTS_MAX {
+            if let Some(applied) = self.inner.publish_row(show, &row).await? {
+                return Ok(applied);
+            }
+            // A claim's mirror with a newer version came first: its row has these words too.
+            let newer = self.inner.ledger.listing(row.id).await?;
+            row = newer.ok_or_else(|| {
+                StoreError::refused(RefusalCode::ListingUnknown, "the listing is gone")
+            })?;
+        }
+        Err(StoreError::Busy(
+            "the listing changes faster than it can be published",
+        ))
+    }
+
+    async fn append(&self, show: ShowId, events: Vec<Event>) -> Result<Appended, StoreError> {
+        if events.is_empty() || events.len() > APPEND_EVENTS_MAX {
+            return Err(StoreError::refused(
+                RefusalCode::Invalid,
+                "events: from 1 to 64 at once are appended",
+            ));
+        }
+        let (_, local) = self.inner.local(show).await?;
+        if local.is_behind() {
+            return Err(behind());
+        }
+        let (_, local, (status, appended)) = self
+            .inner
+            .on_show(show, true, |keys, belief| {
+                functions::append(keys, belief, &events)
+            })
+            .await?;
+        local.note(&status);
+        Ok(appended)
+    }
+
+    async fn read(
+        &self,
+        show: ShowId,
+        after: Position,
+        limit: usize,
+    ) -> Result<Entries, StoreError> {
+        let limit = limit.clamp(1, READ_EVENTS_MAX);
+        let local = self.inner.caught_up(show).await?;
+        let epoch = local.epoch;
+        let events = match local.after(after, limit) {
+            Found::Events(events) => events,
+            Found::Reset(reason) => return Ok(Entries::Reset(reason)),
+            Found::Archived(events) => {
+                let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+                let limit = limit.min(u32::try_from(events).unwrap_or(u32::MAX));
+                let ledger = &self.inner.ledger;
+                let events = ledger.read_log(show, after.offset, limit).await?;
+                events.into_iter().map(Arc::new).collect()
+            }
+        };
+        Ok(Entries::Next { epoch, events })
+    }
+
+    async fn position(&self, show: ShowId) -> Result<Position, StoreError> {
+        Ok(self.inner.caught_up(show).await?.position())
+    }
+
+    async fn watch(&self, show: ShowId) -> Result<watch::Receiver<Position>, StoreError> {
+        Ok(self.inner.local(show).await?.1.watch())
+    }
+
+    async fn fold(&self, show: ShowId) -> Result<(Position, ShowFold), StoreError> {
+        Ok(self.inner.caught_up(show).await?.folded())
+    }
+
+    async fn notices(&self, show: ShowId) -> Result<broadcast::Receiver<Arc<Notice>>, StoreError> {
+        Ok(self.inner.local(show).await?.1.notices())
+    }
+
+    async fn notify(
+        &self,
+        show: ShowId,
+        buyer: UserId,
+        buyer_name: String,
+        event: PrivateEvent,
+    ) -> Result<u64, StoreError> {
+        let (_, local, status) = self
+            .inner
+            .on_show(show, true, |keys, belief| {
+                functions::notify(keys, belief, buyer, &buyer_name, &event)
+            })
+            .await?;
+        local.note(&status);
+        Ok(status.notices)
+    }
+
+    async fn mine(&self, show: ShowId, buyer: UserId) -> Result<HotMine, StoreError> {
+        let mine = self.inner.on_show(show, false, |keys, belief| {
+            Ok(functions::mine(keys, belief, buyer))
+        });
+        Ok(mine.await?.2)
+    }
+
+    async fn desk(&self, show: ShowId) -> Result<HotDesk, StoreError> {
+        let desk = self.inner.on_show(show, false, |keys, belief| {
+            Ok(functions::desk(keys, belief))
+        });
+        Ok(desk.await?.2)
+    }
+
+    async fn durable(&self, show: ShowId, offset: Offset) -> Result<(), StoreError> {
+        let (_, local) = self.inner.local(show).await?;
+        local.want(offset);
+        self.inner.dirty.notify_one();
+        let mut archived = local.archived();
+        // Only the channel is kept: when the show is lost, it closes.
+        drop(local);
+        let wait = archived.wait_for(|archived| *archived >= offset);
+        match tokio::time::timeout(Duration::from_millis(DURABLE_WAIT_MS_MAX), wait).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) => Err(StoreError::Unavailable(
+                "the show was lost meanwhile".into(),
+            )),
+            Err(_) => Err(StoreError::Unavailable(
+                "the archive does not keep up".into(),
+            )),
+        }
+    }
+
+    async fn report_viewers(&self, show: ShowId, viewers: u32) -> Result<(), StoreError> {
+        let (place, _) = self.inner.local(show).await?;
+        let lease_ms = u64::try_from(PRESENCE_LEASE_MS).unwrap_or(0);
+        let node = &self.inner.node;
+        let report = self.inner.call(&place.keys, true, |belief| {
+            let clock = belief.clock;
+            Ok(functions::report_viewers(
+                &place.keys,
+                node,
+                viewers,
+                lease_ms,
+                clock,
+            ))
+        });
+        report.await.map(drop).map_err(StoreError::from)
+    }
+
+    async fn viewers(&self, show: ShowId) -> Result<u32, StoreError> {
+        let (place, _) = self.inner.local(show).await?;
+        let viewers = self.inner.call(&place.keys, false, |belief| {
+            Ok(functions::viewers(&place.keys, belief.clock))
+        });
+        Ok(viewers.await?)
+    }
+
+    async fn shutdown(&self) {
+        super::upkeep::shut_down(&self.inner).await;
+    }
+}
+
+/// Would be granted on the credit of a disk that does not answer. What only repeats the ledger's
+/// word, or gives units back, is always welcome.
+fn takes_credit(command: &HotCommand) -> bool {
+    matches!(
+        command,
+        HotCommand::Reserve(_)
+            | HotCommand::Extend { .. }
+            | HotCommand::BeginCheckout { .. }
+            | HotCommand::JoinWaitlist { .. }
+    )
+}
+
+fn behind() -> StoreError {
+    StoreError::Busy("the archive does not keep up")
+}

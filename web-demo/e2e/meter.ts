@@ -17,6 +17,26 @@ export async function install(page: Page): Promise<void> {
   await page.addInitScript({ content: await bundled });
 }
 
+/** What a browser may not tell of its frames. */
+export type Hidden = 'rtpTimestamp' | 'captureTime' | 'sources';
+
+/** Takes something away from the page, though not from the meter, which is to be installed first. */
+export async function hide(page: Page, hidden: readonly Hidden[]): Promise<void> {
+  await page.addInitScript((names: readonly string[]) => {
+    const { prototype } = HTMLVideoElement;
+    const native = prototype.requestVideoFrameCallback;
+    prototype.requestVideoFrameCallback = function (callback) {
+      return native.call(this, (now, frame) => {
+        const told = Object.entries(frame).filter(([name]) => !names.includes(name));
+        callback(now, Object.fromEntries(told) as unknown as VideoFrameCallbackMetadata);
+      });
+    };
+    if (names.includes('sources')) {
+      RTCRtpReceiver.prototype.getSynchronizationSources = () => [];
+    }
+  }, hidden);
+}
+
 export function frames(page: Page): Promise<readonly SeenFrame[]> {
   return page.evaluate(() => (globalThis as unknown as { meter: InPage }).meter.frames);
 }

@@ -48,6 +48,7 @@ export class LiveShow implements Link {
     this.#frames = new FrameClock({
       receiver: () => this.#player?.videoReceiver,
       serverNow: () => this.#channel.serverNow(),
+      roundTripMs: () => this.#channel.roundTrip,
     });
     this.#channel = this.#open();
     setInterval(() => this.shop.tick(this.#channel.serverNow()), TICK_MS);
@@ -105,10 +106,12 @@ export class LiveShow implements Link {
       channel.mine.subscribe((mine) => (shop.mine = mine)),
       channel.me.subscribe((me) => (shop.me = me)),
       channel.viewers.subscribe((viewers) => (shop.viewers = viewers)),
-      channel.on('event', ({ event }) => {
+      channel.on('event', ({ event, at_ms }) => {
         if (event.type === 'Pinned') this.#pin(event.pin);
-        if (event.type === 'Unpinned')
+        if (event.type === 'Unpinned') {
+          this.#frames.stamped(event.media_time, at_ms);
           this.#frames.when(event.media_time, () => this.#shown(undefined));
+        }
         if (event.type === 'ShowStateChanged' && event.state === 'live') this.#player?.nudge();
       }),
       channel.on('private', (event) => shop.told(event)),
@@ -132,6 +135,7 @@ export class LiveShow implements Link {
 
   #pin(pin: Pin): void {
     announce('vetrina:pin-heard', pin);
+    this.#frames.stamped(pin.media_time, pin.pinned_at_ms);
     this.#frames.when(pin.media_time, () => this.#shown(pin));
   }
 

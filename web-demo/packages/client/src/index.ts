@@ -28,10 +28,10 @@ export {
   FrameClock,
   NO_VIDEO_MS,
   reached,
-  TICKS_PER_MS,
   unwrap,
   type FrameClockOptions,
 } from './video/frame_clock.ts';
+export { TICKS_PER_MS, Timeline } from './video/timeline.ts';
 export { type VideoState } from './video/keeper.ts';
 export { whep, WhepPlayer, type WhepOptions } from './video/whep.ts';
 export { whip, WhipPublisher, type UplinkHealth, type WhipOptions } from './video/whip.ts';

@@ -9,6 +9,7 @@ import {
   WAITING_MAX,
   type FrameSource,
 } from '../src/video/frame_clock.ts';
+import { Timeline } from '../src/video/timeline.ts';
 import { TestRuntime } from './harness.ts';
 
 const WRAP = 2 ** 32;
@@ -25,10 +26,10 @@ class TestVideo {
   };
   cancelVideoFrameCallback = (handle: number) => void this.#callbacks.delete(handle);
 
-  paints(rtpTimestamp: number | undefined): void {
+  paints(rtpTimestamp: number | undefined, times: Partial<VideoFrameCallbackMetadata> = {}): void {
     const due = [...this.#callbacks.values()];
     this.#callbacks.clear();
-    const metadata = { rtpTimestamp } as VideoFrameCallbackMetadata;
+    const metadata = { rtpTimestamp, ...times } as VideoFrameCallbackMetadata;
     for (const callback of due) callback(0, metadata);
   }
 }
@@ -175,6 +176,92 @@ describe('without rtpTimestamp', () => {
     video.paints(undefined);
     expect(run).toHaveBeenCalledOnce();
     expect(clock.now?.exact).toBe(false);
+  });
+});
+
+describe('by a clock of the frames', () => {
+  /** 30 frames a second; the receiver is up to two frames ahead of the screen. */
+  const AHEAD = [2, 1, 2, 0, 1, 2];
+
+  it.each(['captureTime', 'mediaTime'] as const)('%s, tied to what was delivered', (name) => {
+    const first = WRAP - 30_000; // wraps on the way
+    const source = { rtpTimestamp: first, timestamp: performance.timeOrigin + performance.now() };
+    const { video, clock, sources } = rig(source);
+    let onScreen = 0;
+    const paint = () => {
+      const ahead = AHEAD[onScreen % AHEAD.length] ?? 0;
+      sources[0]!.rtpTimestamp = (first + (onScreen + ahead) * 3_000) % WRAP;
+      const at = 5_000 + (onScreen * 1_000) / 30;
+      video.paints(undefined, { [name]: name === 'captureTime' ? at : at / 1_000 });
+      onScreen += 1;
+    };
+    for (let frame = 0; frame < 12; frame += 1) paint();
+    const run = vi.fn();
+    clock.when(first + 20 * 3_000, run);
+    while (onScreen < 20) paint();
+    expect(run).not.toHaveBeenCalled();
+    paint();
+    expect(run).toHaveBeenCalledOnce();
+    expect(clock.now).toEqual({ mediaTime: first + 20 * 3_000, exact: false });
+  });
+
+  it('follows a delay that grows: old ties are forgotten', () => {
+    const source = { rtpTimestamp: 0, timestamp: performance.timeOrigin + performance.now() };
+    const { video, clock, sources } = rig(source);
+    for (let frame = 0; frame < 200; frame += 1) {
+      sources[0]!.rtpTimestamp = frame * 3_000;
+      const delay = frame < 100 ? 0 : 0.5;
+      video.paints(undefined, { mediaTime: frame / 30 + delay });
+    }
+    expect(clock.now?.mediaTime).toBe(199 * 3_000);
+  });
+
+  it('without a receiver, by the time it came and the clock of the server', () => {
+    const runtime = new TestRuntime();
+    const video = new TestVideo();
+    const skew = 7_000;
+    const options = { serverNow: () => runtime.wall() + skew, roundTripMs: () => 40 };
+    const clock = new FrameClock({ runtime, ...options });
+    clock.attach(video as unknown as FrameSource);
+    const came = runtime.monotonic() - 500;
+    const atServer = runtime.wall() + skew - 500 - 20;
+    // The publisher's clock runs 30 ms ahead by now; one stamp met a frame that was not new.
+    clock.stamped(Math.round((atServer + 30) * 90), atServer);
+    clock.stamped(Math.round((atServer + 10) * 90), atServer);
+    video.paints(undefined, { receiveTime: came, mediaTime: 1 });
+    const mediaTime = clock.now?.mediaTime ?? 0;
+    expect(Math.abs(mediaTime / 90 - (atServer + 30))).toBeLessThan(1);
+  });
+
+  it('shows at once what nothing tells the frame of, while frames come', () => {
+    const { video, clock } = rig();
+    const run = vi.fn();
+    clock.when(4_000, run);
+    expect(run).not.toHaveBeenCalled();
+    video.paints(undefined);
+    expect(run).toHaveBeenCalledOnce();
+  });
+});
+
+describe('the timeline', () => {
+  it('begins at the wall clock', () => {
+    expect(new Timeline().at(1_000)).toBe(90_000);
+  });
+
+  it('follows the stamp that is furthest ahead, of the last few', () => {
+    const timeline = new Timeline();
+    timeline.note(90_000 + 450, 1_000);
+    timeline.note(180_000 - 900, 2_000);
+    expect(timeline.at(3_000)).toBe(270_450);
+    for (let at = 3_000; at < 11_000; at += 1_000) timeline.note(at * 90 - 900, at);
+    expect(timeline.at(20_000)).toBe(20_000 * 90 - 900);
+  });
+
+  it('is not misled by a back-dated pin, nor by one without video', () => {
+    const timeline = new Timeline();
+    timeline.note((10_000 - 5_000) * 90, 10_000);
+    timeline.note(undefined, 11_000);
+    expect(timeline.at(20_000)).toBe(20_000 * 90);
   });
 });
 

@@ -3,9 +3,8 @@
 // timestamps are exactly its low 32 bits.
 import type { MediaTime } from '../generated/wire.ts';
 import { browserRuntime, type Runtime } from '../clock.ts';
-
-/** Ticks of a media time in a millisecond. */
-export const TICKS_PER_MS = 90;
+import { Estimate, type TimestampSource } from './estimate.ts';
+import { TICKS_PER_MS, Timeline } from './timeline.ts';
 
 /** `true` when a frame with this RTP timestamp is the one of `mediaTime` or a later one. The
  *  difference is read as 32 bit with sign, so that the wrap-around after 13 hours does no harm. */
@@ -26,15 +25,14 @@ export function unwrap(rtpTimestamp: number, near: MediaTime): MediaTime {
 export type FrameSource = Pick<HTMLVideoElement, 'addEventListener' | 'removeEventListener'> &
   Partial<Pick<HTMLVideoElement, 'requestVideoFrameCallback' | 'cancelVideoFrameCallback'>>;
 
-/** What is needed of an RTCRtpReceiver where frames do not tell their timestamp. */
-export type TimestampSource = Pick<RTCRtpReceiver, 'getSynchronizationSources'>;
-
 export interface FrameClockOptions {
   /** The receiver of the video, for the estimate; asked at every use. */
   readonly receiver?: () => TimestampSource | undefined;
   /** The server's time in ms. A broadcast's timeline starts at its wall clock, so that it tells the
    *  high bits of a media time until a pin has told them. Default: this device's clock. */
   readonly serverNow?: () => number;
+  /** How long to the server and back, for the estimate; unknown counts as no time. */
+  readonly roundTripMs?: () => number | undefined;
   readonly runtime?: Runtime;
 }
 
@@ -46,6 +44,8 @@ export const WAIT_MS_MAX = 12_000;
 export const WAITING_MAX = 256;
 /** How often the estimate and the limits are looked at. */
 const POLL_MS = 33;
+/** An estimate that is so little before a frame means that one: less than half a frame at 50/s. */
+const ESTIMATE_TICKS = 9 * TICKS_PER_MS;
 
 interface Waiting {
   readonly mediaTime: MediaTime | undefined;
@@ -56,17 +56,29 @@ interface Waiting {
 /** Runs things when the video on screen reaches their frame, in the order they were given. */
 export class FrameClock {
   readonly #runtime: Runtime;
+  readonly #serverNow: () => number;
+  readonly #timeline = new Timeline();
+  readonly #estimate: Estimate;
   readonly #waiting: Waiting[] = [];
   #video: FrameSource | undefined;
   #callback: number | undefined;
-  #frame: { rtpTimestamp: number; at: number } | undefined;
+  /** RTP timestamp of the newest frame, where the browser tells it. */
+  #rtpTimestamp: number | undefined;
   #frameAt = -Infinity;
   #exact = false;
   #known: MediaTime | undefined;
   #poll: (() => void) | undefined;
 
-  constructor(private readonly options: FrameClockOptions = {}) {
+  constructor(options: FrameClockOptions = {}) {
     this.#runtime = options.runtime ?? browserRuntime;
+    this.#serverNow = options.serverNow ?? this.#runtime.wall;
+    this.#estimate = new Estimate({
+      receiver: () => options.receiver?.(),
+      serverNow: this.#serverNow,
+      roundTripMs: () => options.roundTripMs?.(),
+      timeline: this.#timeline,
+      runtime: this.#runtime,
+    });
   }
 
   /** Watches the frames of this element from now on. */
@@ -84,7 +96,14 @@ export class FrameClock {
     if (this.#callback !== undefined) video.cancelVideoFrameCallback?.(this.#callback);
     this.#video = undefined;
     this.#callback = undefined;
-    this.#frame = undefined;
+    this.#rtpTimestamp = undefined;
+    this.#estimate.forget();
+  }
+
+  /** A pin or unpin tells which frame was the newest at the server at which time there: estimates
+   *  get better by it. */
+  stamped(mediaTime: MediaTime | undefined, atMs: number): void {
+    this.#timeline.note(mediaTime, atMs);
   }
 
   /** Forgets what waits. */
@@ -97,8 +116,7 @@ export class FrameClock {
   get now(): { readonly mediaTime: MediaTime; readonly exact: boolean } | undefined {
     const rtpTimestamp = this.#rtpNow();
     if (rtpTimestamp === undefined) return undefined;
-    const serverNow = this.options.serverNow ?? this.#runtime.wall;
-    const near = this.#known ?? Math.round(serverNow() * TICKS_PER_MS);
+    const near = this.#known ?? this.#timeline.at(this.#serverNow());
     return { mediaTime: unwrap(rtpTimestamp, near), exact: this.#exact };
   }
 
@@ -117,10 +135,9 @@ export class FrameClock {
     this.#callback = video?.requestVideoFrameCallback?.((_now, frame) => {
       if (video !== this.#video) return;
       this.#frameAt = this.#runtime.monotonic();
-      if (frame.rtpTimestamp !== undefined) {
-        this.#exact = true;
-        this.#frame = { rtpTimestamp: frame.rtpTimestamp, at: this.#frameAt };
-      }
+      this.#exact = frame.rtpTimestamp !== undefined;
+      this.#rtpTimestamp = frame.rtpTimestamp;
+      if (!this.#exact) this.#estimate.shown(frame);
       this.#check();
       this.#next();
     });
@@ -153,18 +170,14 @@ export class FrameClock {
     if (waiting.mediaTime === undefined) return true;
     if (now - waiting.since >= WAIT_MS_MAX) return true;
     const noVideo = now - Math.max(this.#frameAt, waiting.since) >= NO_VIDEO_MS;
-    if (rtpTimestamp === undefined) return noVideo;
-    return reached(rtpTimestamp, waiting.mediaTime) || noVideo;
+    // Frames come and nothing tells which: better early than late.
+    if (rtpTimestamp === undefined) return noVideo || this.#frameAt >= waiting.since;
+    const near = this.#exact ? 0 : ESTIMATE_TICKS;
+    return reached(rtpTimestamp + near, waiting.mediaTime) || noVideo;
   }
 
-  /** The RTP timestamp on screen: of the last frame, or estimated from what the receiver played. */
+  /** The RTP timestamp on screen, told or estimated. */
   #rtpNow(): number | undefined {
-    if (this.#exact) return this.#frame?.rtpTimestamp;
-    const source = this.options.receiver?.()?.getSynchronizationSources()[0];
-    if (!source || source.rtpTimestamp === undefined) return undefined;
-    const sinceMs = Math.max(0, performance.timeOrigin + performance.now() - source.timestamp);
-    // A source that stopped says nothing about now.
-    if (sinceMs > NO_VIDEO_MS) return source.rtpTimestamp;
-    return (source.rtpTimestamp + Math.round(sinceMs * TICKS_PER_MS)) >>> 0;
+    return this.#exact ? this.#rtpTimestamp : this.#estimate.rtpTimestamp;
   }
 }

@@ -1,5 +1,5 @@
-// Keeps one peer connection up: opens a session, watches it, and opens another one when it fails.
-// The part that WHIP and WHEP share.
+// Keeps one peer connection up: opens a session, watches it, looks for new paths when the old one
+// breaks, and opens another session when there are none. The part that WHIP and WHEP share.
 import { backoffMs, browserRuntime, type Runtime } from '../clock.ts';
 import { Observable, type Readable } from '../observable.ts';
 import { ProblemError } from '../rest/problem.ts';
@@ -20,8 +20,10 @@ export interface KeeperOptions extends SessionOptions {
   readonly makePeer?: () => RTCPeerConnection;
 }
 
-/** A connection that is `disconnected` for so long is given up; short gaps heal by themselves. */
-const DISCONNECTED_MS_MAX = 3_000;
+/** A connection that is `disconnected` for so long gets new paths; short gaps heal by themselves. */
+export const DISCONNECTED_MS_MAX = 1_000;
+/** New paths that do not carry after this are given up, and with them the session. */
+export const RESTART_MS_MAX = 5_000;
 /** A connection that is not up after this is given up. */
 const CONNECT_MS_MAX = 12_000;
 /** Ask again so soon whether somebody publishes, if the server does not say when. */
@@ -35,6 +37,8 @@ export class Keeper {
   #session: HttpSession | undefined;
   #attempt = 0;
   #running = false;
+  /** Takes back the restart of ICE that is on its way. */
+  #restarting: AbortController | undefined;
   #timer: (() => void) | undefined;
 
   constructor(
@@ -69,10 +73,36 @@ export class Keeper {
     await this.#leave();
   }
 
+  /** Looks for new paths now, keeping the session (RFC 9725, section 4.3.3). `true` when they carry
+   *  media; else the keeper goes on with a new session. */
+  async restartIce(): Promise<boolean> {
+    const [peer, session] = [this.#peer.value, this.#session];
+    if (!this.#running || !peer || !session || this.#restarting) return false;
+    const restarting = new AbortController();
+    this.#restarting = restarting;
+    if (peer.connectionState !== 'connected') this.#state.set({ state: 'reconnecting', attempt: 0 });
+    this.#cancel();
+    this.#timer = this.#runtime.after(RESTART_MS_MAX, () => restarting.abort());
+    try {
+      await session.restart(peer, restarting.signal);
+      await carries(peer, restarting.signal);
+    } catch {
+      // What stood in the way shows again when the new session is opened.
+      if (this.#restarting === restarting) await this.#again();
+      return false;
+    }
+    if (this.#restarting !== restarting) return false;
+    this.#restarting = undefined;
+    this.#cancel();
+    this.#state.set({ state: 'connected' });
+    return true;
+  }
+
   /** The network may be back: do not wait for the next try. */
   nudge(): void {
     const { state } = this.#state.value;
-    if (!this.#running || !this.#timer) return;
+    if (!this.#running || !this.#timer || this.#restarting) return;
+    if (this.#peer.value?.connectionState === 'disconnected') return void this.restartIce();
     if (state !== 'reconnecting' && state !== 'waiting') return;
     this.#cancel();
     void this.#connect();
@@ -97,7 +127,7 @@ export class Keeper {
   }
 
   #changed(peer: RTCPeerConnection): void {
-    if (peer !== this.#peer.value || !this.#running) return;
+    if (peer !== this.#peer.value || !this.#running || this.#restarting) return;
     switch (peer.connectionState) {
       case 'connected':
         this.#cancel();
@@ -106,9 +136,13 @@ export class Keeper {
         return;
       case 'disconnected':
         this.#cancel();
-        this.#timer = this.#runtime.after(DISCONNECTED_MS_MAX, () => void this.#again());
+        this.#timer = this.#runtime.after(DISCONNECTED_MS_MAX, () => void this.restartIce());
         return;
       case 'failed':
+        // Without a path that ever carried there is nothing to restart.
+        if (this.#state.value.state === 'connected') void this.restartIce();
+        else void this.#again();
+        return;
       case 'closed':
         void this.#again();
         return;
@@ -159,6 +193,8 @@ export class Keeper {
 
   async #leave(): Promise<void> {
     this.#cancel();
+    this.#restarting?.abort();
+    this.#restarting = undefined;
     const session = this.#session;
     this.#session = undefined;
     this.#peer.value?.close();
@@ -171,4 +207,24 @@ export class Keeper {
     this.#timer?.();
     this.#timer = undefined;
   }
+}
+
+/** Resolves once ICE has found a path again.
+ *  @throws the signal's reason, or when the connection is over. */
+function carries(peer: RTCPeerConnection, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const look = () => {
+      if (signal.aborted) end(() => reject(signal.reason as Error));
+      else if (peer.connectionState === 'connected') end(resolve);
+      else if (peer.connectionState === 'closed') end(() => reject(new Error('closed')));
+    };
+    const end = (then: () => void) => {
+      peer.removeEventListener('connectionstatechange', look);
+      signal.removeEventListener('abort', look);
+      then();
+    };
+    peer.addEventListener('connectionstatechange', look);
+    signal.addEventListener('abort', look);
+    look();
+  });
 }

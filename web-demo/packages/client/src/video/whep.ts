@@ -49,6 +49,12 @@ export class WhepPlayer {
     return this.#keeper.stop();
   }
 
+  /** Looks for another way through the network, keeping session and tracks. It is done without
+   *  asking when the connection breaks. `true` when there is one. */
+  restartIce(): Promise<boolean> {
+    return this.#keeper.restartIce();
+  }
+
   /** The network may be back, or the show has just gone live. */
   nudge(): void {
     this.#keeper.nudge();

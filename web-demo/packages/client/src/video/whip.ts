@@ -71,6 +71,12 @@ export class WhipPublisher {
     await this.#keeper.stop();
   }
 
+  /** Looks for another way through the network, keeping session and tracks. It is done without
+   *  asking when the connection breaks. `true` when there is one. */
+  restartIce(): Promise<boolean> {
+    return this.#keeper.restartIce();
+  }
+
   nudge(): void {
     this.#keeper.nudge();
   }

@@ -1,6 +1,7 @@
 // Three pages built into dist/{watch,studio,ops}/index.html with hashed files under /assets.
 // The server embeds dist; in development (`npm run dev`) requests for the server are passed on to
 // VETRINA_URL and /states shows every state of the watch page from fixtures (never built).
+import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import tailwindcss from '@tailwindcss/vite';
@@ -23,11 +24,26 @@ function showPages(): Plugin {
   };
 }
 
+/** What the head of every page says. A page names the file where it wants it. */
+function heads(): Plugin {
+  const place = '<!-- src/ui/head.html -->';
+  return {
+    name: 'vetrina-heads',
+    transformIndexHtml: {
+      order: 'pre',
+      async handler(html, { path }) {
+        if (!html.includes(place)) throw new Error(`${path}: no ${place} in its head`);
+        return html.replace(place, (await readFile(at('src/ui/head.html'), 'utf8')).trim());
+      },
+    },
+  };
+}
+
 export default defineConfig({
   root: at('.'),
   base: '/',
   appType: 'mpa',
-  plugins: [showPages(), tailwindcss(), svelte()],
+  plugins: [heads(), showPages(), tailwindcss(), svelte()],
   resolve: process.env['VITEST'] ? { conditions: ['browser'] } : {},
   build: {
     target: 'es2022',

@@ -14,6 +14,15 @@ import { steps } from './steps.ts';
 const DELAY_MS = 2_000;
 const PINS = 20;
 const ERROR_P95_MS_MAX = 50;
+/** By the server's clock alone: frames are drawn, encoded and sent at no even pace. And of a moment
+ *  that has no frame of its own: the next one shows the card, at 15 frames a second or more. */
+const ERROR_LOOSE_P95_MS_MAX = 100;
+/** A receiver keeps to its delay with a frame more or less. */
+const DELAY_SLACK_MS = 100;
+const BACK_DATED_PINS = 5;
+const BACK_MS = 1_000;
+/** The picture was drawn before it was encoded and sent; a busy machine takes its time for both. */
+const BACK_OFF_MS_MAX = 600;
 const PAINTED_MS_MAX = 10_000;
 const STEADY_MS_MAX = 60_000;
 
@@ -60,6 +69,25 @@ describe('cards in step with their frame', () => {
       { name: 'at_2000_by_server_clock', delayMs, hidden: ['rtpTimestamp', 'sources'] },
     ]);
   });
+
+  test('of a pin to the picture of a second ago', async () => {
+    const one = await watching({ name: 'back_dated', delayMs: DELAY_MS, hidden: [] });
+    const { page } = one.buyer;
+    const chosen: number[] = [];
+    for (let pin = 1; pin <= BACK_DATED_PINS; pin += 1) {
+      chosen.push(await seller.pinEarlier(1 + (pin % 2), BACK_MS / 1_000));
+      await painted(page, one.already + pin, DELAY_MS + PAINTED_MS_MAX);
+    }
+    const [seen, heard] = [await frames(page), (await pins(page)).slice(one.already)];
+    const off = heard.map(({ mediaTime = 0 }, at) => {
+      const stamped = drawnAt(seen, mediaTime) ?? Number.NaN;
+      return Math.abs((chosen[at] ?? Number.NaN) - BACK_MS - stamped);
+    });
+    tell({ back_dated_off_max_ms: Math.max(...off) });
+    expect(Math.max(...off), 'the picture is the one of then').toBeLessThan(BACK_OFF_MS_MAX);
+    await judge(one, BACK_DATED_PINS, ERROR_LOOSE_P95_MS_MAX);
+    await one.buyer.opened.context.close();
+  });
 });
 
 /** Pins while all of them watch, and judges every one. */
@@ -92,14 +120,15 @@ async function watching(one: Case): Promise<Watching> {
   const buyer = await Buyer.open(browser, server, { before, delayMs });
   // A receiver grows into its delay: measured once it is there.
   await shown(buyer.page, 150, STEADY_MS_MAX);
-  await steady(buyer, delayMs);
+  await steady(buyer, delayMs - DELAY_SLACK_MS);
   // A pin of before the visit is told with the snapshot.
   const already = (await pins(buyer.page)).length;
   await painted(buyer.page, already, delayMs + PAINTED_MS_MAX);
   return { ...one, buyer, already };
 }
 
-async function judge({ name, delayMs, buyer, already }: Watching): Promise<void> {
+async function judge(watching: Watching, count = PINS, mostMs = most(watching)): Promise<void> {
+  const { name, delayMs, buyer, already } = watching;
   const [seen, heard] = [await frames(buyer.page), (await pins(buyer.page)).slice(already)];
   const errors: number[] = [];
   const immediate: number[] = [];
@@ -111,21 +140,26 @@ async function judge({ name, delayMs, buyer, already }: Watching): Promise<void>
   }
   const late = seen.slice(-100).flatMap(({ shown, drawn }) => (drawn ? [shown - drawn] : []));
   tell({
-    pins: `${errors.length}/${PINS}`,
+    pins: `${errors.length}/${count}`,
     [`card_error_${name}_p50_ms`]: percentile(errors, 0.5),
     [`card_error_${name}_p95_ms`]: percentile(errors, 0.95),
     [`card_error_${name}_max_ms`]: Math.max(...errors),
     [`immediate_push_${name}_p95_ms`]: percentile(immediate, 0.95),
     [`glass_to_glass_${name}_p50_ms`]: percentile(late, 0.5),
   });
-  expect(errors.length, 'every pin is stamped, and its frame and its card were seen').toBe(PINS);
-  expect(percentile(late, 0.5), 'the video is as late as it should be').toBeGreaterThan(delayMs);
-  expect(percentile(errors, 0.95), name).toBeLessThanOrEqual(ERROR_P95_MS_MAX);
+  expect(errors.length, 'every pin is stamped, and its frame and its card were seen').toBe(count);
+  const lateMsMin = delayMs - DELAY_SLACK_MS;
+  expect(percentile(late, 0.5), 'the video is as late as it should be').toBeGreaterThan(lateMsMin);
+  expect(percentile(errors, 0.95), name).toBeLessThanOrEqual(mostMs);
   expect(buyer.opened.faults).toEqual([]);
 }
 
+function most({ hidden }: Case): number {
+  return hidden.includes('sources') ? ERROR_LOOSE_P95_MS_MAX : ERROR_P95_MS_MAX;
+}
+
 /** Waits until the newest frames are at least so late. */
-async function steady(buyer: Buyer, delayMs: number): Promise<void> {
+async function steady(buyer: Buyer, leastMs: number): Promise<void> {
   await buyer.page.waitForFunction(
     (least) => {
       type Seen = { shown: number; drawn: number | undefined };
@@ -133,7 +167,7 @@ async function steady(buyer: Buyer, delayMs: number): Promise<void> {
       const last = meter.frames.slice(-30);
       return last.length === 30 && last.every(({ shown, drawn }) => shown - (drawn ?? 0) >= least);
     },
-    delayMs,
+    leastMs,
     { timeout: STEADY_MS_MAX },
   );
 }

@@ -102,6 +102,17 @@ export class Seller {
     await this.row(place).getByRole('button', { name: /^Unpin / }).waitFor();
   }
 
+  /** To the picture of some seconds ago, by the menu; when it was chosen. */
+  async pinEarlier(place: number, seconds: number): Promise<number> {
+    await this.row(place).getByRole('button', { name: /to an earlier picture$/ }).click();
+    const choice = this.page.getByRole('menuitem', { name: `${seconds} s ago` });
+    await choice.waitFor();
+    const at = Date.now();
+    await choice.click();
+    await this.row(place).getByRole('button', { name: /^Unpin / }).waitFor();
+    return at;
+  }
+
   async setStock(place: number, total: number): Promise<void> {
     await this.edit(this.row(place).getByRole('button', { name: /^Units of / }), String(total));
   }

@@ -96,6 +96,15 @@ export class Server {
     return (await response.json()) as Show;
   }
 
+  /** It hears and says nothing until `resume`: to its clients the network has broken off. */
+  pause(): void {
+    this.child.kill('SIGSTOP');
+  }
+
+  resume(): void {
+    this.child.kill('SIGCONT');
+  }
+
   /** Ends it as Ctrl-C does; fails when it does not end cleanly. */
   async stop(): Promise<void> {
     const { child } = this;

@@ -1,6 +1,6 @@
 // Page A publishes from the studio, page B watches: how soon the first picture comes, whether it
 // keeps running, and how late it is.
-import type { Browser, Page } from 'playwright-core';
+import type { Browser, Page, Request } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { launch } from './browser.ts';
 import { Buyer } from './buyer.ts';
@@ -107,6 +107,34 @@ describe('video, from browser to browser', () => {
     await seller.goLive();
     await shown(buyer.page, before + 30, 20_000);
     await buyer.page.getByText('The picture is interrupted').waitFor({ state: 'detached' });
+  });
+
+  test('a network that breaks off gets new paths: the session stays', async () => {
+    const asked: string[] = [];
+    const { page } = buyer;
+    page.on('request', (request) => {
+      const { pathname } = new URL(request.url());
+      if (pathname.includes('/whep')) asked.push(`${request.method()} ${pathname}`);
+    });
+    const restart = (request: Request) =>
+      request.method() === 'PATCH' && request.headers()['if-match'] === '*';
+    server.pause();
+    const request = await page
+      .waitForRequest((one) => restart(one) && one.url().includes('/whep/'), { timeout: 40_000 })
+      .finally(() => server.resume());
+    const answer = await request.response();
+    expect(answer?.status()).toBe(200);
+    expect(answer?.headers()['content-type']).toBe('application/trickle-ice-sdpfrag');
+    const before = (await frames(page)).length;
+    await shown(page, before + 60, 30_000);
+    const { pathname } = new URL(request.url());
+    expect(new Set(asked)).toEqual(new Set([`PATCH ${pathname}`]));
+    const states = await page.evaluate(() => {
+      const { peers } = globalThis as unknown as { peers: RTCPeerConnection[] };
+      return peers.map(({ connectionState }) => connectionState);
+    });
+    expect(states.at(-1)).toBe('connected');
+    await page.getByText('The picture is interrupted').waitFor({ state: 'detached' });
   });
 
   test('no picture stood still', () => {

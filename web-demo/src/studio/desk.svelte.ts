@@ -7,9 +7,11 @@ import {
   type Listing,
   type Money,
   type Refusal,
+  Timeline,
   type Tokens,
 } from '@vetrina/client';
 import { fromStore } from 'svelte/store';
+import { backdate } from './backdate.svelte';
 
 /** Something that just happened, told for a while. */
 export interface Notice {
@@ -24,6 +26,7 @@ export type Happened =
   | { readonly type: 'price'; readonly title: string; readonly price: Money }
   | { readonly type: 'stock'; readonly title: string; readonly total: number }
   | { readonly type: 'ordered' }
+  | { readonly type: 'pinned_earlier'; readonly title: string; readonly seconds: number }
   | { readonly type: 'deleted'; readonly author: string }
   | { readonly type: 'muted'; readonly author: string; readonly muted: boolean }
   | { readonly type: 'copied'; readonly text: string }
@@ -49,19 +52,28 @@ export class Desk {
   /** The server's clock, once a second. */
   now = $state(0);
 
+  readonly #timeline = new Timeline();
   readonly #names = new Map<string, string>();
   #nextNotice = 1;
   #timers = new Map<number, ReturnType<typeof setTimeout>>();
   #clock: ReturnType<typeof setInterval> | undefined;
 
-  constructor(show: string, tokens: Tokens) {
-    this.channel = new Channel({ origin: location.origin, show, tokens });
+  constructor(
+    show: string,
+    tokens: Tokens,
+    channel = new Channel({ origin: location.origin, show, tokens }),
+  ) {
+    this.channel = channel;
     this.#connection = fromStore(this.channel.connection);
     this.#view = fromStore(this.channel.view);
     this.#desk = fromStore(this.channel.desk);
     this.#viewers = fromStore(this.channel.viewers);
     this.channel.view.subscribe((view) => {
       for (const { author } of view?.comments ?? []) this.#remember(author.id, author.name);
+    });
+    this.channel.on('event', ({ event, at_ms }) => {
+      if (event.type === 'Pinned') this.#timeline.note(event.pin.media_time, at_ms);
+      if (event.type === 'Unpinned') this.#timeline.note(event.media_time, at_ms);
     });
   }
 
@@ -95,10 +107,22 @@ export class Desk {
     return this.#names.get(viewer) ?? viewer;
   }
 
-  async pin(listing: string): Promise<void> {
+  /** Pins a listing, to the picture of now or of some seconds ago. */
+  async pin(listing: string, secondsAgo = 0): Promise<void> {
     this.pinning = listing;
-    await this.#send({ type: 'Pin', listing });
+    // Without a picture there is no moment to go back to: the card comes at once.
+    const seconds = this.view?.show.state === 'live' ? secondsAgo : 0;
+    const at = this.#timeline.at(this.channel.serverNow() - seconds * 1_000);
+    const answer = await this.#send({
+      type: 'Pin',
+      listing,
+      ...(seconds > 0 ? { media_time: at } : {}),
+    });
     this.pinning = undefined;
+    if (!answer.ok || seconds === 0) return;
+    backdate.choose(seconds);
+    const title = this.view?.listings.find(({ id }) => id === listing)?.title ?? '';
+    this.tell({ type: 'pinned_earlier', title, seconds });
   }
 
   async unpin(): Promise<void> {

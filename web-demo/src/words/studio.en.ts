@@ -33,8 +33,9 @@ export const en = {
   settings: 'Settings',
   shortcuts: 'Keyboard shortcuts',
   shortcutsOn: 'Use keyboard shortcuts',
-  shortcutList: [
+  shortcutList: (seconds: number) => [
     ['1 – 9', 'Pin that product'],
+    ['Shift 1 – 9', `Pin it to the picture of ${seconds} s ago`],
     ['Esc', 'Take the pinned product off the screen'],
     ['Ctrl Z', 'Undo the last change'],
     ['Up, Down', 'Move through a list; on a handle, move the product'],
@@ -116,6 +117,11 @@ export const en = {
   pin: 'Pin',
   unpin: 'Unpin',
   pinThis: (title: string) => `Pin ${title}`,
+  earlier: 'Pin to an earlier picture',
+  earlierHelp: 'Pin to the picture of',
+  pinEarlier: (title: string) => `Pin ${title} to an earlier picture`,
+  secondsAgo: (seconds: number) => `${seconds} s ago`,
+  shiftKey: (digit: string) => `Shift ${digit}`,
   moveThis: (title: string) => `Move ${title}`,
   moved: (title: string, place: number) => `${title} is now number ${place}`,
   priceOf: (title: string) => `Price of ${title}`,
@@ -181,6 +187,8 @@ export const en = {
   did: {
     price: (title: string, price: string) => `${title} now costs ${price}`,
     stock: (title: string, total: string) => `${title}: ${total} units`,
+    pinned_earlier: (title: string, seconds: number) =>
+      `${title} pinned to the picture of ${seconds} s ago`,
     ordered: 'Run of show changed',
     deleted: (name: string) => `Comment of ${name} deleted`,
     muted: (name: string) => `${name} may not comment any more`,

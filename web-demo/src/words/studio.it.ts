@@ -31,8 +31,9 @@ export const it: StudioWords = {
   settings: 'Impostazioni',
   shortcuts: 'Scorciatoie da tastiera',
   shortcutsOn: 'Usa le scorciatoie da tastiera',
-  shortcutList: [
+  shortcutList: (seconds) => [
     ['1 – 9', 'Metti in evidenza quel prodotto'],
+    ['Maiusc 1 – 9', `Mettilo in evidenza dall’immagine di ${seconds} s fa`],
     ['Esc', 'Togli il prodotto dallo schermo'],
     ['Ctrl Z', 'Annulla l’ultima modifica'],
     ['Su, Giù', 'Scorri un elenco; su una maniglia, sposta il prodotto'],
@@ -119,6 +120,11 @@ export const it: StudioWords = {
   pin: 'Mostra',
   unpin: 'Togli',
   pinThis: (title) => `Mostra ${title}`,
+  earlier: 'Dall’immagine di prima',
+  earlierHelp: 'In evidenza dall’immagine di',
+  pinEarlier: (title) => `Metti in evidenza ${title} da un’immagine di prima`,
+  secondsAgo: (seconds) => `${seconds} s fa`,
+  shiftKey: (digit) => `Maiusc ${digit}`,
   moveThis: (title) => `Sposta ${title}`,
   moved: (title, place) => `${title} ora è il numero ${place}`,
   priceOf: (title) => `Prezzo di ${title}`,
@@ -185,6 +191,8 @@ export const it: StudioWords = {
   did: {
     price: (title, price) => `${title} ora costa ${price}`,
     stock: (title, total) => `${title}: ${total} unità`,
+    pinned_earlier: (title, seconds) =>
+      `${title} in evidenza dall’immagine di ${seconds} s fa`,
     ordered: 'Scaletta cambiata',
     deleted: (name) => `Commento di ${name} eliminato`,
     muted: (name) => `${name} non può più commentare`,

@@ -251,6 +251,28 @@ describe('a silent connection', () => {
     expect(rig.channel.roundTrip).toBe(100);
   });
 
+  it('is asked again soon when the first answer took its time', async () => {
+    const rig = new Rig();
+    const socket = await rig.opened();
+    const answered = new Set<number>();
+    const pong = (late: number) => {
+      for (const message of socket.heard) {
+        if (message.type !== 'Ping' || answered.has(message.id)) continue;
+        answered.add(message.id);
+        const server_time_ms = rig.runtime.now + 777 - late;
+        socket.says({ type: 'Pong', id: message.id, server_time_ms });
+      }
+    };
+    await rig.runtime.pass(400);
+    pong(0);
+    expect(rig.channel.serverNow() - rig.runtime.now).toBe(777 + 200);
+    await rig.runtime.pass(700);
+    pong(0);
+    expect(rig.channel.roundTrip).toBe(100);
+    expect(rig.channel.serverNow() - rig.runtime.now).toBe(777 + 50);
+    expect(answered.size).toBe(2);
+  });
+
   it('is given up when no Welcome comes', async () => {
     const rig = new Rig();
     rig.channel.open();

@@ -259,7 +259,7 @@ describe('the timeline', () => {
 
   it('is not misled by a back-dated pin, nor by one without video', () => {
     const timeline = new Timeline();
-    timeline.note((10_000 - 5_000) * 90, 10_000);
+    timeline.note((10_000 - 1_000) * 90, 10_000);
     timeline.note(undefined, 11_000);
     expect(timeline.at(20_000)).toBe(20_000 * 90);
   });

@@ -91,6 +91,8 @@ export interface ChannelOptions {
 const OPEN_MS_MAX = 10_000;
 /** A ping goes out so often. */
 const PING_EVERY_MS = 10_000;
+/** The first answers are slow while a page is busy with its start: these set the clock. */
+const CLOCK_PINGS_MS = [1_000, 3_000];
 /** A ping sent when there is a doubt is answered within this, or the connection is dead. */
 const NUDGE_MS_MAX = 4_000;
 /** A session that lasted so long was a good one: back-off starts over. */
@@ -314,6 +316,7 @@ export class Channel extends Emitter<ChannelEvents> {
     this.#connection.set({ state: 'open' });
     this.#cancelTimers();
     this.#soon(STABLE_MS, () => (this.#attempt = 0));
+    for (const ms of CLOCK_PINGS_MS) this.#soon(ms, () => this.#sendPing());
     this.#ping();
     if (returning) {
       const gone = goneBetween(before, welcome.mine, this.#clock.now());

@@ -7,8 +7,8 @@ export const TICKS_PER_MS = 90;
 
 /** Stamps that are remembered; more would be too old to tell how the publisher's clock runs. */
 const STAMPS_MAX = 8;
-/** A stamp further from the wall clock than this was back-dated, or made while no picture came. */
-const APART_MS_MAX = 2_000;
+/** A stamp further from what is known was back-dated, or made while no picture came. */
+const APART_MS_MAX = 500;
 
 export class Timeline {
   /** Ticks of the timeline ahead of the server's wall clock, newest last. */
@@ -18,7 +18,7 @@ export class Timeline {
   note(mediaTime: MediaTime | undefined, atMs: number): void {
     if (mediaTime === undefined) return;
     const ahead = mediaTime - Math.round(atMs * TICKS_PER_MS);
-    if (Math.abs(ahead) > APART_MS_MAX * TICKS_PER_MS) return;
+    if (Math.abs(ahead - this.#best) > APART_MS_MAX * TICKS_PER_MS) return;
     this.#ahead.push(ahead);
     if (this.#ahead.length > STAMPS_MAX) this.#ahead.shift();
   }
@@ -26,8 +26,11 @@ export class Timeline {
   /** The media time of a frame that was the newest at the server at this time there. A timeline
    *  begins at the wall clock of its first frame, which is what is taken before the first stamp. */
   at(serverMs: number): MediaTime {
-    // A frame is up to one interval old when it is the newest: the stamp furthest ahead says most.
-    const ahead = this.#ahead.length === 0 ? 0 : Math.max(...this.#ahead);
-    return Math.max(0, Math.round(serverMs * TICKS_PER_MS) + ahead);
+    return Math.max(0, Math.round(serverMs * TICKS_PER_MS) + this.#best);
+  }
+
+  /** A frame is up to one interval old when it is the newest: the stamp furthest ahead says most. */
+  get #best(): number {
+    return this.#ahead.length === 0 ? 0 : Math.max(...this.#ahead);
   }
 }

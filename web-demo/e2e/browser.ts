@@ -65,7 +65,7 @@ export async function person(
 /** `VETRINA_PAGES=dist`: pages from this folder in place of those in the binary, so that a change of
  *  a page is tested after `npm run build` alone. */
 async function fromFolder(context: BrowserContext, folder: string): Promise<void> {
-  await context.route(/^[^/]+\/\/[^/]+\/(assets|watch|studio|ops)([/?#]|$)/, (route) => {
+  await context.route(/^[^/]+\/\/[^/]+\/((assets|watch|studio)\/|ops([?#]|$))/, (route) => {
     const { pathname } = new URL(route.request().url());
     const [, first = ''] = pathname.split('/');
     const path = join(folder, first === 'assets' ? pathname : `${first}/index.html`);

@@ -11,6 +11,10 @@ import { steps } from './steps.ts';
 let server: Server;
 let browser: Browser;
 let ops: Opened;
+let seller: Seller;
+
+/** Samples come once a second; an alert waits until it holds, and until it is gone. */
+const FIGURES_MS_MAX = 40_000;
 
 beforeAll(async () => {
   server = await Server.start();
@@ -43,14 +47,39 @@ describe('ops', () => {
   });
 
   test('a show on air and its viewer are counted within seconds', async () => {
-    const seller = await Seller.byToken(browser, server);
+    seller = await Seller.byToken(browser, server);
     await seller.choose('Test picture');
     await seller.goLive();
     await Buyer.open(browser, server);
-    const cells = ops.page.getByRole('region', { name: 'Shows' }).locator('tbody tr td');
-    await expect.poll(() => cells.nth(0).innerText(), { timeout: 15_000 }).toBe('On air');
-    await expect.poll(() => cells.nth(2).innerText(), { timeout: 15_000 }).toBe('1');
-    expect(Number(await cells.nth(1).innerText())).toBeGreaterThanOrEqual(1);
+    const row = ops.page.getByRole('region', { name: 'Shows' }).locator('tbody tr').first();
+    // State, viewers, with video.
+    const cells = () => row.locator('td').allInnerTexts();
+    await expect.poll(cells, { timeout: FIGURES_MS_MAX }).toMatchObject(['On air', '1', '1']);
+  });
+
+  test('a picture that breaks off is an alert that says what to do, until it is back', async () => {
+    await ops.page.getByText('Nothing asks for you now.').waitFor();
+    await seller.page.getByRole('button', { name: 'Pause picture' }).click();
+    const alert = ops.page.locator('[data-alert="interrupted"]');
+    await alert.getByText('Ask the host').waitFor({ timeout: FIGURES_MS_MAX });
+    const video = ops.page.getByRole('listitem').filter({ hasText: 'Do viewers see video?' });
+    await video.getByText('No.').waitFor();
+    await looks(ops.page, 'ops-alert');
+    await seller.goLive();
+    await alert.waitFor({ state: 'detached', timeout: FIGURES_MS_MAX });
+    await ops.page.getByRole('list', { name: 'Over by now' }).getByText('on air without').waitFor();
+  });
+
+  test('a server that is gone is said, and nothing is claimed', async () => {
+    server.pause();
+    try {
+      await ops.page.getByText(/^No figures for/).waitFor({ timeout: FIGURES_MS_MAX });
+      await expect.poll(() => ops.page.getByText('Not known').count()).toBe(4);
+      await looks(ops.page, 'ops-silent');
+    } finally {
+      server.resume();
+    }
+    await ops.page.getByText('All four answers are green').waitFor({ timeout: FIGURES_MS_MAX });
   });
 
   test('its link works once, and says so', async () => {

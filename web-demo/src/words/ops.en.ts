@@ -1,5 +1,6 @@
 // Messages of the ops page, English.
 import type { OpsQuestion, ShowState } from '@vetrina/client';
+import type { AlertKind } from '../ops/alerts';
 import { pluralOf } from './plural';
 
 const plural = pluralOf('en');
@@ -19,6 +20,56 @@ export const en = {
   allGood: 'All four answers are green',
   notGood: (count: number) =>
     plural(count, { one: '# answer needs attention', other: '# answers need attention' }),
+  alerts: {
+    title: 'Alerts',
+    none: 'Nothing asks for you now. What does appears here, with what to do.',
+    over: 'Over by now',
+    began: (when: string) => `began ${when}`,
+    ended: (when: string) => `over ${when}`,
+    of: {
+      buying: (reason: string) => reason,
+      money: (reason: string) => reason,
+      room: (reason: string) => reason,
+      interrupted: (show: string) => `${show}: on air without a picture from the host`,
+      few_video: (show: string, having: number, all: number) =>
+        `${show}: ${having} of ${all} viewers have the picture`,
+      loss: (percent: string) => `${percent} of what hosts send is lost on the way`,
+      errors: (rate: string) => `The server fails ${rate} times per second`,
+    },
+    todo: {
+      buying: [
+        'Look in the log for lines of level ERROR: they name the store and what it said.',
+        'A full disk or a database that is away are the usual causes.',
+        'Nothing that was confirmed is lost: buyers can go on when the store is back.',
+      ],
+      money: [
+        'Without a provider: set --payment, then start again.',
+        'Else look at the status page of the provider; its answers are in the log.',
+        'Nobody is charged twice: open payments are asked for until there is an answer.',
+      ],
+      room: [
+        'Viewers beyond the limit are asked to come back, and do so by themselves.',
+        'Raise --sessions-max if CPU and memory below leave room, or start another node.',
+      ],
+      interrupted: [
+        'Ask the host: the studio offers “Back on air”; OBS has to start streaming again.',
+        'If the host sees a good upload, look whether UDP reaches this server: --udp-port.',
+        'Viewers stay and are told; the picture comes back to them by itself.',
+      ],
+      few_video: [
+        'Look whether viewers reach the media port by UDP: --udp-port, and the firewall.',
+        'Set --public-ip to the address that viewers reach this server by.',
+      ],
+      loss: [
+        'Ask the host to use a cable, or to come closer to the access point.',
+        'Lower the bitrate of OBS; the studio lowers its own by itself.',
+      ],
+      errors: [
+        'Look in the log for lines of level ERROR: each failure is there once, with its request.',
+        'If it began with a new version, go back to the one before.',
+      ],
+    } satisfies Record<AlertKind, string[]>,
+  },
   range: 'Time shown',
   range15: '15 min',
   range60: '1 h',

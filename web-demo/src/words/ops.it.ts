@@ -19,6 +19,55 @@ export const it: OpsWords = {
   allGood: 'Tutte e quattro le risposte sono verdi',
   notGood: (count) =>
     plural(count, { one: '# risposta da guardare', other: '# risposte da guardare' }),
+  alerts: {
+    title: 'Avvisi',
+    none: 'Ora non c’è nulla da fare. Quando serve, compare qui insieme a che cosa fare.',
+    over: 'Già passati',
+    began: (when) => `iniziato ${when}`,
+    ended: (when) => `finito ${when}`,
+    of: {
+      buying: (reason) => reason,
+      money: (reason) => reason,
+      room: (reason) => reason,
+      interrupted: (show) => `${show}: in onda senza immagine dal venditore`,
+      few_video: (show, having, all) => `${show}: ${having} spettatori su ${all} vedono il video`,
+      loss: (percent) => `Si perde il ${percent} di ciò che i venditori trasmettono`,
+      errors: (rate) => `Errori del server al secondo: ${rate}`,
+    },
+    todo: {
+      buying: [
+        'Cerca nel log le righe di livello ERROR: dicono quale archivio e che cosa ha risposto.',
+        'Di solito è il disco pieno o un database che non risponde.',
+        'Nulla di ciò che è stato confermato è perso: quando l’archivio torna, si compra ancora.',
+      ],
+      money: [
+        'Senza un servizio di pagamento: imposta --payment e riavvia.',
+        'Altrimenti guarda la pagina di stato del servizio; le sue risposte sono nel log.',
+        'Nessuno paga due volte: i pagamenti aperti vengono richiesti finché c’è risposta.',
+      ],
+      room: [
+        'Chi è oltre il limite viene invitato a tornare, e torna da solo.',
+        'Alza --sessions-max se CPU e memoria qui sotto lo permettono, o avvia un altro nodo.',
+      ],
+      interrupted: [
+        'Chiedi al venditore: lo studio offre “Torna in onda”; OBS deve riavviare lo streaming.',
+        'Se l’invio gli risulta buono, verifica che UDP arrivi a questo server: --udp-port.',
+        'Gli spettatori restano e lo sanno; l’immagine torna da sola.',
+      ],
+      few_video: [
+        'Verifica che gli spettatori raggiungano la porta video via UDP: --udp-port e firewall.',
+        'Imposta --public-ip con l’indirizzo a cui gli spettatori raggiungono questo server.',
+      ],
+      loss: [
+        'Chiedi al venditore di usare un cavo o di avvicinarsi al Wi-Fi.',
+        'Abbassa il bitrate di OBS; lo studio lo fa da solo.',
+      ],
+      errors: [
+        'Cerca nel log le righe di livello ERROR: ogni errore c’è una volta, con la sua richiesta.',
+        'Se è iniziato con una nuova versione, torna a quella di prima.',
+      ],
+    },
+  },
   range: 'Periodo mostrato',
   range15: '15 min',
   range60: '1 h',

@@ -1,1 +1,308 @@
--- The function library of the hot store: show.
+-- Part 7: the functions that change a show. KEYS, the first ARGV and the result's beginning are
+-- the same for all of them, see wire.lua. Each is one atomic step: what is decided and what others
+-- hear of it must never part.
+
+local DECIDE = {
+  R = reserve, O = reserve_for_order, E = extend, L = release, B = begin_checkout,
+  D = end_checkout, J = join_waitlist, V = leave_waitlist, F = fence_total,
+}
+-- From the ledger and the show: welcome before the state is loaded.
+local TAKE = { M = mirror, Z = restore, C = close_selling, S = set_times, T = function() end }
+
+-- Core's `ShowStock::apply`. `log` is called before the step's own events are told.
+local function step(command, log)
+  pass_time()
+  give_turns()
+  local kind, answer = sub(command, 1, 1), NOT_LOADED
+  if TAKE[kind] then
+    answer = TAKE[kind](command)
+  elseif not DECIDE[kind] then
+    error('a command that this version does not know: ' .. byte(kind))
+  elseif S.loaded then
+    answer = DECIDE[kind](command)
+  end
+  give_turns()
+  if log then
+    log()
+  end
+  tell()
+  if kind == 'T' then
+    local due = next_due()
+    return 'T' .. char(due >= 0 and due <= S.now and 1 or 0)
+  end
+  return answer
+end
+
+-- Appends a listing as a whole; `words` is price, limit per buyer and the rest, as it is kept.
+local function log_listing(id, l, words, position)
+  l.logged = view(l)
+  call('HSET', K[WORDS], id, words)
+  S.items[#S.items + 1] = 'L' .. pack('>I4', position) .. l.logged .. words
+end
+
+local function place_in(run, id)
+  for at = 1, #run, 16 do
+    if sub(run, at, at + 15) == id then
+      return (at - 1) / 16
+    end
+  end
+  return #run / 16
+end
+
+local function run_of_show()
+  return call('HGET', K[WORDS], 'run') or ''
+end
+
+-- Says what `words` say otherwise than the log.
+local function log_difference(id, l, words)
+  local known = call('HGET', K[WORDS], id)
+  if not known then
+    local run = run_of_show()
+    call('HSET', K[WORDS], 'run', run .. id)
+    log_listing(id, l, words, #run / 16)
+  elseif sub(known, 12) ~= sub(words, 12) then
+    log_listing(id, l, words, place_in(run_of_show(), id))
+  elseif sub(known, 1, 11) ~= sub(words, 1, 11) then
+    call('HSET', K[WORDS], id, words)
+    S.items[#S.items + 1] = 'P' .. id .. sub(words, 1, 11)
+  end
+end
+
+-- A mirror that is newer than what is known changes price and limit in the log, too.
+local function step_of_mirror(command)
+  local m = read_mirror(command)
+  local before = listing_of(m.listing)
+  local is_newer = m.version > (before and before.version or 0)
+  return step(command, function()
+    local l = listing_of(m.listing)
+    local known = is_newer and l and call('HGET', K[WORDS], m.listing)
+    if known then
+      log_difference(m.listing, l, m.price .. pack('>I4', m.per_buyer) .. sub(known, 16))
+    end
+  end)
+end
+
+-- Reads at once what the wishes of a batch need.
+local function prefetch(args)
+  local rows, counts, listings, buyers = {}, {}, {}, {}
+  for i = 4, #args do
+    local command = args[i]
+    local kind = sub(command, 1, 1)
+    if kind == 'R' or kind == 'J' then
+      rows[#rows + 1] = sub(command, 2, 17)
+      local listing = sub(command, 18, 33)
+      counts[#counts + 1] = sub(command, 18, 49)
+      local l = listing_of(listing)
+      if l and l.waiting == 0 and available(l) > 0 then
+        buyers[#buyers + 1] = sub(command, 34, 49)
+      end
+    elseif kind == 'E' or kind == 'L' then
+      rows[#rows + 1] = sub(command, 2, 17)
+    end
+  end
+  if #rows > 1 then
+    fetch(K[ROWS], rows, S.rows)
+    fetch(K[COUNTS], counts, S.counts)
+    fetch(K[PEOPLE], buyers, S.people)
+  end
+end
+
+-- vetrina_apply. ARGV 4...: commands, as `commands.rs` writes them.
+-- Result: 'ok', status, one answer for each.
+on_show('vetrina_apply', function(args)
+  set_now(args)
+  prefetch(args)
+  local answers = { 'ok', '' }
+  for i = 4, #args do
+    local command = args[i]
+    answers[i - 1] = byte(command) == 77 and step_of_mirror(command) or step(command)
+  end
+  answers[2] = finish()
+  return answers
+end)
+
+-- vetrina_publish. ARGV 4: a mirror as in `vetrina_apply`; 5: what the ledger says of the listing:
+-- price, limit per buyer, words. Result: 'ok', status, answer; no answer: a newer row is known.
+on_show('vetrina_publish', function(args)
+  set_now(args)
+  local m = read_mirror(args[4])
+  local before = listing_of(m.listing)
+  if before and before.version > m.version then
+    return { 'ok', status() }
+  end
+  local answer = step(args[4], function()
+    local l = listing_of(m.listing)
+    if l then
+      log_difference(m.listing, l, args[5])
+    end
+  end)
+  return { 'ok', finish(), answer }
+end)
+
+-- The run of show after a host named some listings: those first, the others behind, in the order
+-- they had. Naming one twice changes nothing.
+local function order_run(named)
+  local run = run_of_show()
+  local first, seen = {}, {}
+  for at = 1, #named, 16 do
+    local id = sub(named, at, at + 15)
+    if call('HEXISTS', K[WORDS], id) == 1 then
+      if seen[id] then
+        return
+      end
+      seen[id] = true
+      first[#first + 1] = id
+    end
+  end
+  for at = 1, #run, 16 do
+    local id = sub(run, at, at + 15)
+    if not seen[id] then
+      first[#first + 1] = id
+    end
+  end
+  call('HSET', K[WORDS], 'run', concat(first))
+end
+
+-- vetrina_append. ARGV 4...: one byte (E; C: this one ends the show; O: the run of show has a new
+-- order), the event with its length, for O the listings' ids.
+-- Result: 'ok', status, offsets of the first event and of the last that followed from them.
+on_show('vetrina_append', function(args)
+  set_now(args)
+  local first = S.last + 1
+  local ends = false
+  for i = 4, #args do
+    local kind = sub(args[i], 1, 1)
+    local length = unpack_bytes('>I4', args[i], 2)
+    S.items[#S.items + 1] = 'E' .. sub(args[i], 2, 5 + length)
+    if kind == 'O' then
+      order_run(sub(args[i], 6 + length))
+    end
+    ends = ends or kind == 'C'
+  end
+  if ends then
+    step('C')
+  end
+  local now_status = finish()
+  return { 'ok', now_status, pack('>dd', first, S.last) }
+end)
+
+-- vetrina_notify. ARGV 4: E, buyer, name, event. Result: 'ok', status.
+on_show('vetrina_notify', function(args)
+  set_now(args)
+  S.notes[1] = args[4]
+  return { 'ok', finish() }
+end)
+
+-- S: seated again; D: dropped and told; K: known already; N: nothing to be seated.
+local function reseat_row(row)
+  local id, listing, buyer = id_in(row), listing_in(row), buyer_in(row)
+  if row_of(id) then
+    return 'K'
+  end
+  local l = listing_of(listing)
+  local r = read_row(row)
+  if not l or not is_open(r) then
+    return 'N'
+  end
+  local order = take_early(id)
+  if order then
+    r.order, r.seated = order, false
+    close(r, 'C')
+    add_row(r)
+    return 'K'
+  end
+  r.seated = true
+  expire(r)
+  local quantity = quantity_in(row)
+  local fits = quantity <= available(l)
+    and units_of(listing, buyer) + quantity <= l.per_buyer
+  if r.state ~= 'X' and not fits then
+    close(r, 'X')
+  end
+  tell_of(add_row(r))
+  return is_open(r) and 'S' or 'D'
+end
+
+-- vetrina_reseat. ARGV 4...: rows. Result: 'ok', status, a letter for each, see above.
+on_show('vetrina_reseat', function(args)
+  set_now(args)
+  pass_time()
+  give_turns()
+  local fates = {}
+  for i = 4, #args do
+    fates[i - 3] = reseat_row(args[i])
+  end
+  give_turns()
+  tell()
+  return { 'ok', finish(), concat(fates) }
+end)
+
+-- vetrina_trim. ARGV 4: last archived offset, events to be kept whatever is archived.
+-- Result: 'ok', status.
+on_show('vetrina_trim', function(args)
+  local archived, kept = unpack_bytes('>dd', args[4])
+  S.archived = max(S.archived, min(archived, S.last))
+  local from = min(S.archived, S.last - kept) + 1
+  if from > 1 then
+    call('XTRIM', K[LOG], 'MINID', '~', digits(from) .. '-0')
+  end
+  return { 'ok', finish() }
+end)
+
+local function drop_state(keys)
+  call('UNLINK', unpack(keys, META_KEY, NOTICES))
+end
+
+-- vetrina_close. ARGV 4: the log's end as the caller has archived it.
+-- Result: 'ok', 1 when the show was dropped, 0 when its log has moved on.
+on_show('vetrina_close', function(args)
+  local last = unpack_bytes('>d', args[4])
+  if last ~= S.last then
+    return { 'ok', status(), 0 }
+  end
+  local now_status = status()
+  drop_state(K)
+  return { 'ok', now_status, 1 }
+end)
+
+-- vetrina_open. Two more KEYS: 15 viewers, 16 leases. ARGV 2 is ignored; 4: who opens, the holder
+-- of the lease `open`; 5: epoch, last archived offset, version that notices are above, a count, and
+-- of each listing in the log, in the run of show's order: id, stock, words.
+-- Result: 'ok' or 'already' and the status; 'leased' when somebody else has the lease.
+-- Atomic, or two nodes would drop each other's state.
+local function open(keys, args)
+  wake()
+  K = keys
+  local epoch, archived, notice, count, at = unpack_bytes('>dddI4', args[5])
+  local now = clock_of(args[3])
+  local lease = call('HGET', keys[LEASES], 'open')
+  if not lease or sub(lease, 9) ~= args[4] or unpack_bytes('>d', lease) <= now then
+    return { 'leased' }
+  end
+  local meta = call('GET', keys[META_KEY])
+  if meta then
+    local old = read_meta(meta)
+    if old.identity == args[1] and old.epoch >= epoch then
+      begin(keys, { args[1], '', args[3] })
+      return { 'already', status() }
+    end
+    now, notice = max(now, old.now), max(notice, old.notice)
+  end
+  drop_state(keys)
+  local run = {}
+  for i = 1, count do
+    local id, stock, length
+    id, stock, length, at = unpack_bytes('>c16c24I4', args[5], at)
+    call('HSET', keys[WORDS], id, sub(args[5], at, at + length - 1), 's' .. id, stock)
+    run[i], at = id, at + length
+  end
+  call('HSET', keys[WORDS], 'run', concat(run))
+  call('SET', keys[META_KEY], write_meta({
+    epoch = epoch, last = archived, archived = archived, now = now, notice = notice,
+    ttl = LIMITS.ttl_ms, open = 0, closed = 0, closed_head = 0, early = 0, due = -1, fence = -1,
+    known = 0, loaded = false, over = false, identity = args[1], turns = {},
+  }))
+  begin(keys, { args[1], '', args[3] })
+  return { 'ok', status() }
+end
+redis.register_function('vetrina_open', open)

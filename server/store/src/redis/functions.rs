@@ -13,7 +13,9 @@ mod show;
 mod wire;
 
 use redis::{Cmd, Value};
+use vetrina_core::limits;
 use vetrina_protocol::time::{Epoch, UnixMs};
+use vetrina_protocol::{BAG_LINES_MAX, QUANTITY_MAX};
 
 pub use entries::{NoticesEntry, PrivateNotice, log_entry, notices_entry};
 pub use shared::{Lease, lease, recall, release_lease, remember, take, viewers};
@@ -26,6 +28,48 @@ pub use show::{
 pub const LIBRARY_VERSION: &str = "1";
 /// Most commands in one [`apply`].
 pub const BATCH_MAX: usize = 64;
+
+/// All commands that an ACL user needs to call the functions and to read the streams (`+name`);
+/// the keys it needs are `~<prefix>*`. Loading the library takes `+function|load` too.
+pub const COMMANDS: &[&str] = &[
+    "fcall",
+    "fcall_ro",
+    "time",
+    "get",
+    "set",
+    "del",
+    "unlink",
+    "pttl",
+    "pexpire",
+    "hget",
+    "hmget",
+    "hset",
+    "hdel",
+    "hgetall",
+    "hexists",
+    "hscan",
+    "zadd",
+    "zrem",
+    "zrange",
+    "zrangebyscore",
+    "zrangebylex",
+    "zlexcount",
+    "zpopmin",
+    "rpush",
+    "lrange",
+    "lpop",
+    "lindex",
+    "xadd",
+    "xtrim",
+    "xrange",
+    "xread",
+];
+
+/// Entries of the notices' stream that are kept: a reader that is cut off for longer reads `mine`
+/// anew. One entry has at most what 64 commands told.
+const NOTICES_ENTRIES_MAX: i64 = 1_024;
+/// Open reservations that `desk` looks at, to find the first 500.
+const DESK_LOOK_MAX: i64 = 2_000;
 
 /// Source files of the library, in the order in which they use each other.
 const SOURCES: &[&str] = &[
@@ -44,14 +88,40 @@ const SOURCES: &[&str] = &[
 #[must_use]
 pub fn library() -> String {
     let mut source = String::from("#!lua name=vetrina\n");
-    source.push_str("local VERSION = '");
-    source.push_str(LIBRARY_VERSION);
-    source.push_str("'\n");
+    source.push_str(&bounds());
     for part in SOURCES {
         source.push_str(part);
         source.push('\n');
     }
     source
+}
+
+/// The version, and core's bounds, so that they are written once.
+fn bounds() -> String {
+    let list = [
+        ("bag", BAG_LINES_MAX as i64),
+        ("buyers", limits::BUYERS_PER_LISTING_MAX as i64),
+        ("closed", limits::RESERVATIONS_CLOSED_MAX as i64),
+        ("desk", DESK_LOOK_MAX),
+        ("extensions", i64::from(limits::EXTENSIONS_MAX)),
+        ("listings", limits::LISTINGS_MAX as i64),
+        ("nodes", limits::NODES_MAX as i64),
+        ("noticed", limits::WAITLIST_NOTICED as i64),
+        ("notices_entries", NOTICES_ENTRIES_MAX),
+        ("open", limits::RESERVATIONS_OPEN_MAX as i64),
+        ("open_per_buyer", limits::RESERVATIONS_PER_BUYER_MAX as i64),
+        ("quantity", i64::from(QUANTITY_MAX)),
+        ("queue", limits::WAITLIST_MAX as i64),
+        ("retention_ms", limits::RESERVATION_RETENTION_MS),
+        ("step", limits::STEP_MAX as i64),
+        ("ttl_ms", limits::RESERVATION_TTL_MS_DEFAULT),
+    ];
+    let mut text = format!("local VERSION = '{LIBRARY_VERSION}'\nlocal LIMITS = {{\n");
+    for (name, bound) in list {
+        text.push_str(&format!("  {name} = {bound},\n"));
+    }
+    text.push_str("}\n");
+    text
 }
 
 /// Loads the library, over an older one if need be. Each primary of a Cluster needs it.

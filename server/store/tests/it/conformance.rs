@@ -73,3 +73,4 @@ macro_rules! suite {
 }
 
 suite!(sqlite_and_memory, world::SqliteAndMemory);
+suite!(sqlite_and_redis, world::SqliteAndRedis);

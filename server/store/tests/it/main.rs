@@ -2,3 +2,4 @@
 
 mod conformance;
 mod durability;
+mod redis_server;

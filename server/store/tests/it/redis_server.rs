@@ -1,6 +1,8 @@
 //! A redis-server of a test's own: on a free port, in a temporary folder, ended by its process id.
 //! It refuses to know what is kept in it.
 
+#![expect(dead_code, reason = "the tests of faults come next")]
+
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};

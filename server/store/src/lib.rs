@@ -10,8 +10,10 @@ pub mod hot;
 pub mod ledger;
 mod log;
 pub mod memory;
+pub mod postgres;
 pub mod redis;
 pub mod shared;
+mod sql;
 pub mod sqlite;
 
 use std::sync::Arc;

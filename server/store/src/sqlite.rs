@@ -1,38 +1,19 @@
-//! The ledger in one SQLite file: WAL, `synchronous = FULL`, one connection that writes (owned by
-//! the task in `writer`) and a few that only read. Each concern of the ledger is one file below.
-//!
-//! It refuses to decide: what a claim or an order may do is core's; here it is read, asked,
-//! written.
+//! The ledger in one SQLite file: WAL, `synchronous = FULL`, one connection that writes and a few
+//! that only read. Opening, and how a batch is committed; what is in it is `sql`'s.
 
-mod archive;
-mod catalogue;
-mod claim_rows;
-mod claims;
-mod codes;
-mod journal;
-mod listings;
-mod order_rows;
-mod orders;
-mod outbox;
-mod pages;
-mod products;
-mod rows;
-mod shows;
-mod writer;
+mod engine;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use sqlx::migrate::MigrateError;
-use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Sqlite, SqlitePool};
-use tokio::sync::watch;
+use sqlx::{ConnectOptions, Sqlite, SqliteConnection};
 
-use crate::StoreError;
-use crate::ledger::Ledger;
-use writer::Writer;
+use crate::sql::db::Db;
+use crate::sql::writer::Writer;
+use crate::sql::{Dialect, SqlLedger};
+use engine::SqliteEngine;
 
 /// Connections that read beside the one that writes: more than the machine has cores gains nothing.
 const READERS_MAX: u32 = 4;
@@ -46,10 +27,14 @@ const WAL_BYTES_KEPT: &str = "67108864";
 const CACHE_KIB: &str = "-32768";
 
 /// See the module's words.
-pub struct SqliteLedger {
-    writer: Writer,
-    readers: SqlitePool,
-    work: watch::Sender<u64>,
+pub type SqliteLedger = SqlLedger<Sqlite>;
+
+impl Dialect for Sqlite {
+    const BEGIN_MOMENT: &'static str = "BEGIN";
+
+    fn db(connection: &mut SqliteConnection) -> Db<'_> {
+        Db::Sqlite(connection)
+    }
 }
 
 /// Why the ledger did not open.
@@ -89,46 +74,15 @@ impl SqliteLedger {
         };
         let write = write_options(path);
         migrate(path, &write).await?;
-        let connection = writer::connect(&write).await.map_err(file)?;
+        let connection = write.connect().await.map_err(file)?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS_MAX)
             .acquire_timeout(READER_WAIT)
             .connect_with(read_options(path))
             .await
             .map_err(file)?;
-        Ok(Self {
-            writer: Writer::start(connection, write),
-            readers,
-            work: watch::Sender::new(0),
-        })
-    }
-
-    async fn reader(&self) -> Result<PoolConnection<Sqlite>, StoreError> {
-        match self.readers.acquire().await {
-            Ok(connection) => Ok(connection),
-            Err(sqlx::Error::PoolTimedOut) => Err(StoreError::Busy("all readers are busy")),
-            Err(error) => Err(unavailable(&error)),
-        }
-    }
-
-    /// New work is in the outbox.
-    fn tell_workers(&self) {
-        self.work
-            .send_modify(|changes| *changes = changes.wrapping_add(1));
-    }
-}
-
-#[async_trait]
-impl Ledger for SqliteLedger {
-    async fn close(&self) {
-        self.writer.stop().await;
-        self.readers.close().await;
-    }
-}
-
-impl std::fmt::Debug for SqliteLedger {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SqliteLedger").finish_non_exhaustive()
+        let engine = SqliteEngine::new(connection, write);
+        Ok(Self::new(vec![Writer::start(engine)], readers))
     }
 }
 
@@ -173,10 +127,4 @@ fn read_options(path: &Path) -> SqliteConnectOptions {
         .pragma("cache_size", CACHE_KIB)
         .statement_cache_capacity(256)
         .disable_statement_logging()
-}
-
-/// What reading came to, for callers.
-fn unavailable(error: &sqlx::Error) -> StoreError {
-    tracing::error!(%error, "the ledger could not be read");
-    StoreError::Unavailable(error.to_string())
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::Ledger;
+use crate::postgres::{self, PostgresLedger};
 use crate::sqlite::{self, SqliteLedger};
 
 /// How a ledger's URL begins.
@@ -27,9 +28,9 @@ pub enum OpenError {
     /// SQLite's file did not open.
     #[error(transparent)]
     Sqlite(#[from] sqlite::OpenError),
-    /// PostgreSQL did not.
-    #[error("PostgreSQL ledgers are not part of this build")]
-    Postgres,
+    /// PostgreSQL's database did not open.
+    #[error(transparent)]
+    Postgres(#[from] postgres::OpenError),
 }
 
 /// Opens the ledger at `url`, `sqlite:PATH` or `postgres://user:password@host:port/name`, and
@@ -39,7 +40,7 @@ pub enum OpenError {
 /// See [`OpenError`].
 pub async fn open(url: &str) -> Result<Arc<dyn Ledger>, OpenError> {
     if POSTGRES.iter().any(|scheme| url.starts_with(scheme)) {
-        return Err(OpenError::Postgres);
+        return Ok(Arc::new(PostgresLedger::connect(url).await?));
     }
     let path = url.strip_prefix(SQLITE).ok_or(OpenError::Scheme)?;
     // `sqlite://PATH` is written by habit.

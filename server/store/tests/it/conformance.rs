@@ -10,7 +10,7 @@ mod reservations;
 mod sequences;
 mod world;
 
-pub(crate) use world::{Dice, SqliteAndMemory, World};
+pub(crate) use world::{Backend, Dice, PostgresAndMemory, SqliteAndMemory, World};
 
 /// All tests of the suite for one backend.
 macro_rules! suite {
@@ -73,4 +73,4 @@ macro_rules! suite {
 }
 
 suite!(sqlite_and_memory, world::SqliteAndMemory);
-suite!(sqlite_and_redis, world::SqliteAndRedis);
+suite!(postgres_and_memory, world::PostgresAndMemory);

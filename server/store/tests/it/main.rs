@@ -1,5 +1,7 @@
 //! The stores' integration tests: what every implementation must do, and what survives a kill.
 
+mod cluster;
 mod conformance;
 mod durability;
-mod redis_server;
+mod nodes;
+mod sql;

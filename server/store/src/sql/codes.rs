@@ -1,14 +1,15 @@
 //! [`Codes`]: kept as hashes, taken out when used, in one transaction.
 
 use async_trait::async_trait;
-use sqlx::{SqliteConnection, query};
 use vetrina_core::refused::Refused;
 use vetrina_protocol::refusal::RefusalCode;
 use vetrina_protocol::time::UnixMs;
 
-use super::SqliteLedger;
-use super::rows::{Columns, hex};
+use super::db::{Db, query, query_either};
+use super::locks::Locks;
+use super::rows::hex;
 use super::writer::Failure;
+use super::{Dialect, SqlLedger};
 use crate::StoreError;
 use crate::ledger::{CodeHash, Codes};
 
@@ -16,7 +17,7 @@ use crate::ledger::{CodeHash, Codes};
 const GRANT_BYTES_MAX: usize = 4_096;
 
 #[async_trait]
-impl Codes for SqliteLedger {
+impl<D: Dialect> Codes for SqlLedger<D> {
     async fn put_code(
         &self,
         code: CodeHash,
@@ -30,31 +31,41 @@ impl Codes for SqliteLedger {
                 "code: what it is good for is longer than 4096 bytes",
             )));
         }
-        self.writer
-            .write(move |db| Box::pin(async move { put(db, code, &grant, now, expires_at).await }))
-            .await
+        let input = (code, grant, now, expires_at);
+        self.write(
+            Locks::none(),
+            input,
+            |db, (code, grant, now, expires_at)| Box::pin(put(db, *code, grant, *now, *expires_at)),
+        )
+        .await
     }
 
     async fn use_code(&self, code: CodeHash, now: UnixMs) -> Result<Option<String>, StoreError> {
-        self.writer
-            .write(move |db| Box::pin(async move { take(db, code, now).await }))
-            .await
+        self.write(Locks::none(), (code, now), |db, (code, now)| {
+            Box::pin(take(db, *code, *now))
+        })
+        .await
     }
 }
 
 async fn put(
-    db: &mut SqliteConnection,
+    db: &mut Db<'_>,
     code: CodeHash,
     grant: &str,
     now: UnixMs,
     expires_at: UnixMs,
 ) -> Result<(), Failure> {
-    query("DELETE FROM codes WHERE expires_at <= ?1")
-        .bind(now.0)
-        .execute(&mut *db)
-        .await?;
+    query_either(
+        "DELETE FROM codes WHERE expires_at <= $1",
+        // Those that another node is forgetting now are its own business.
+        "DELETE FROM codes WHERE hash IN
+           (SELECT hash FROM codes WHERE expires_at <= $1 FOR UPDATE SKIP LOCKED)",
+    )
+    .bind(now)
+    .execute(db)
+    .await?;
     query(
-        "INSERT INTO codes (hash, good_for, expires_at) VALUES (?1, ?2, ?3)
+        "INSERT INTO codes (hash, good_for, expires_at) VALUES ($1, $2, $3)
          ON CONFLICT (hash) DO NOTHING",
     )
     .bind(hex(&code.0))
@@ -65,12 +76,8 @@ async fn put(
     Ok(())
 }
 
-async fn take(
-    db: &mut SqliteConnection,
-    code: CodeHash,
-    now: UnixMs,
-) -> Result<Option<String>, Failure> {
-    let row = query("DELETE FROM codes WHERE hash = ?1 RETURNING good_for, expires_at")
+async fn take(db: &mut Db<'_>, code: CodeHash, now: UnixMs) -> Result<Option<String>, Failure> {
+    let row = query("DELETE FROM codes WHERE hash = $1 RETURNING good_for, expires_at")
         .bind(hex(&code.0))
         .fetch_optional(db)
         .await?;

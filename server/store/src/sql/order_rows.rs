@@ -2,24 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{SqliteConnection, query};
 use vetrina_core::order::{OrderLife, OrderPhase};
 use vetrina_protocol::client::Delivery;
 use vetrina_protocol::id::{OrderId, SellerId, ShowId, UserId};
 use vetrina_protocol::money::Money;
 use vetrina_protocol::time::UnixMs;
 
+use super::db::{Db, query, query_one_of};
 use super::pages::Window;
-use super::rows::{Columns, json, wrong};
+use super::rows::{Row, wrong};
 use crate::ledger::{OrderLineRow, OrderRow, PaymentRow};
 
-pub(super) async fn order(
-    db: &mut SqliteConnection,
-    order: OrderId,
-) -> sqlx::Result<Option<OrderRow>> {
-    let row = query("SELECT * FROM orders WHERE id = ?1")
-        .bind(order.to_string())
+pub(super) async fn order(db: &mut Db<'_>, order: OrderId) -> sqlx::Result<Option<OrderRow>> {
+    let row = query("SELECT * FROM orders WHERE id = $1")
+        .bind(order)
         .fetch_optional(&mut *db)
         .await?;
     let orders = with_lines(db, row.into_iter().collect()).await?;
@@ -28,12 +24,14 @@ pub(super) async fn order(
 
 /// The orders with these ids.
 pub(super) async fn many(
-    db: &mut SqliteConnection,
+    db: &mut Db<'_>,
     ids: &[OrderId],
 ) -> sqlx::Result<BTreeMap<OrderId, OrderRow>> {
-    let ids: Vec<String> = ids.iter().map(OrderId::to_string).collect();
-    let rows = query("SELECT * FROM orders WHERE id IN (SELECT value FROM json_each(?1))")
-        .bind(json(&ids))
+    if ids.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let rows = query_one_of!("SELECT * FROM orders WHERE id", "")
+        .bind_ids(ids.iter().copied())
         .fetch_all(&mut *db)
         .await?;
     let orders = with_lines(db, rows).await?;
@@ -41,17 +39,17 @@ pub(super) async fn many(
 }
 
 pub(super) async fn of_buyer(
-    db: &mut SqliteConnection,
+    db: &mut Db<'_>,
     buyer: UserId,
     show: Option<ShowId>,
     limit: u32,
 ) -> sqlx::Result<Vec<OrderRow>> {
     let rows = query(
-        "SELECT * FROM orders WHERE buyer = ?1 AND (?2 IS NULL OR show = ?2)
-         ORDER BY created_at DESC, id DESC LIMIT ?3",
+        "SELECT * FROM orders WHERE buyer = $1 AND ($2 IS NULL OR show = $2)
+         ORDER BY created_at DESC, id DESC LIMIT $3",
     )
-    .bind(buyer.to_string())
-    .bind(show.map(|show| show.to_string()))
+    .bind(buyer)
+    .bind(show)
     .bind(limit)
     .fetch_all(&mut *db)
     .await?;
@@ -59,17 +57,17 @@ pub(super) async fn of_buyer(
 }
 
 pub(super) async fn of_show(
-    db: &mut SqliteConnection,
+    db: &mut Db<'_>,
     show: ShowId,
     window: &Window,
 ) -> sqlx::Result<Vec<OrderRow>> {
     let rows = query(
-        "SELECT * FROM orders WHERE show = ?1 AND (created_at, id) < (?2, ?3)
-         ORDER BY created_at DESC, id DESC LIMIT ?4",
+        "SELECT * FROM orders WHERE show = $1 AND (created_at, id) < ($2, $3)
+         ORDER BY created_at DESC, id DESC LIMIT $4",
     )
-    .bind(show.to_string())
+    .bind(show)
     .bind(window.at)
-    .bind(&window.id)
+    .bind(window.id)
     .bind(window.rows)
     .fetch_all(&mut *db)
     .await?;
@@ -77,17 +75,17 @@ pub(super) async fn of_show(
 }
 
 pub(super) async fn of_seller(
-    db: &mut SqliteConnection,
+    db: &mut Db<'_>,
     seller: SellerId,
     window: &Window,
 ) -> sqlx::Result<Vec<OrderRow>> {
     let rows = query(
-        "SELECT * FROM orders WHERE seller = ?1 AND (created_at, id) < (?2, ?3)
-         ORDER BY created_at DESC, id DESC LIMIT ?4",
+        "SELECT * FROM orders WHERE seller = $1 AND (created_at, id) < ($2, $3)
+         ORDER BY created_at DESC, id DESC LIMIT $4",
     )
-    .bind(seller.to_string())
+    .bind(seller)
     .bind(window.at)
-    .bind(&window.id)
+    .bind(window.id)
     .bind(window.rows)
     .fetch_all(&mut *db)
     .await?;
@@ -95,23 +93,23 @@ pub(super) async fn of_seller(
 }
 
 pub(super) async fn past_deadline(
-    db: &mut SqliteConnection,
+    db: &mut Db<'_>,
     now: UnixMs,
     limit: u32,
 ) -> sqlx::Result<Vec<OrderId>> {
     let rows = query(
-        "SELECT id FROM orders WHERE phase IN ('pending', 'declined') AND pay_by <= ?1
-         ORDER BY pay_by, id LIMIT ?2",
+        "SELECT id FROM orders WHERE phase IN ('pending', 'declined') AND pay_by <= $1
+         ORDER BY pay_by, id LIMIT $2",
     )
-    .bind(now.0)
+    .bind(now)
     .bind(limit)
     .fetch_all(db)
     .await?;
-    rows.iter().map(|row| row.parsed("id")).collect()
+    rows.iter().map(|row| row.id("id")).collect()
 }
 
 pub(super) async fn awaiting_provider(
-    db: &mut SqliteConnection,
+    db: &mut Db<'_>,
     made_before: UnixMs,
     after: Option<OrderId>,
     limit: u32,
@@ -119,10 +117,10 @@ pub(super) async fn awaiting_provider(
     let rows = query(
         "SELECT * FROM orders
          WHERE phase NOT IN ('paid', 'expired', 'canceled', 'refunded')
-           AND created_at < ?1 AND id > ?2 ORDER BY id LIMIT ?3",
+           AND created_at < $1 AND id > $2 ORDER BY id LIMIT $3",
     )
     .bind(made_before.0)
-    .bind(after.map_or_else(String::new, |after| after.to_string()))
+    .bind(after.unwrap_or(OrderId(0)))
     .bind(limit)
     .fetch_all(&mut *db)
     .await?;
@@ -139,24 +137,23 @@ pub(super) fn number_of(name: &str) -> Option<i64> {
     name.strip_prefix("V-")?.parse().ok()
 }
 
-async fn with_lines(
-    db: &mut SqliteConnection,
-    rows: Vec<SqliteRow>,
-) -> sqlx::Result<Vec<OrderRow>> {
+async fn with_lines(db: &mut Db<'_>, rows: Vec<Row>) -> sqlx::Result<Vec<OrderRow>> {
     let mut orders: Vec<OrderRow> = rows.iter().map(order_of).collect::<Result<_, _>>()?;
-    let ids: Vec<String> = orders.iter().map(|order| order.id.to_string()).collect();
+    if orders.is_empty() {
+        return Ok(orders);
+    }
     let currencies: BTreeMap<OrderId, Money> =
         orders.iter().map(|order| (order.id, order.total)).collect();
-    let rows = query(
-        "SELECT * FROM order_lines WHERE order_id IN (SELECT value FROM json_each(?1))
-         ORDER BY order_id, place",
+    let rows = query_one_of!(
+        "SELECT * FROM order_lines WHERE order_id",
+        "ORDER BY order_id, place"
     )
-    .bind(json(&ids))
+    .bind_ids(orders.iter().map(|order| order.id))
     .fetch_all(db)
     .await?;
     let mut lines: BTreeMap<OrderId, Vec<OrderLineRow>> = BTreeMap::new();
     for row in &rows {
-        let order: OrderId = row.parsed("order_id")?;
+        let order: OrderId = row.id("order_id")?;
         if let Some(total) = currencies.get(&order) {
             lines.entry(order).or_default().push(line_of(row, *total)?);
         }
@@ -167,10 +164,10 @@ async fn with_lines(
     Ok(orders)
 }
 
-fn line_of(row: &SqliteRow, total: Money) -> sqlx::Result<OrderLineRow> {
+fn line_of(row: &Row, total: Money) -> sqlx::Result<OrderLineRow> {
     Ok(OrderLineRow {
-        reservation: row.parsed("reservation")?,
-        listing: row.parsed("listing")?,
+        reservation: row.id("reservation")?,
+        listing: row.id("listing")?,
         title: row.text("title")?,
         variant: row.maybe_text("variant")?,
         quantity: row.count("quantity")?,
@@ -178,18 +175,18 @@ fn line_of(row: &SqliteRow, total: Money) -> sqlx::Result<OrderLineRow> {
     })
 }
 
-fn order_of(row: &SqliteRow) -> sqlx::Result<OrderRow> {
+fn order_of(row: &Row) -> sqlx::Result<OrderRow> {
     let delivery = row.maybe_text("delivery")?;
     let delivery = delivery
         .as_deref()
         .map(serde_json::from_str::<Delivery>)
         .transpose();
     Ok(OrderRow {
-        id: row.parsed("id")?,
+        id: row.id("id")?,
         number: number_name(row.int("number")?),
-        seller: row.parsed("seller")?,
-        show: row.parsed("show")?,
-        buyer: row.parsed("buyer")?,
+        seller: row.id("seller")?,
+        show: row.id("show")?,
+        buyer: row.id("buyer")?,
         buyer_name: row.text("buyer_name")?,
         life: OrderLife {
             phase: row.named("phase", OrderPhase::from_name)?,
@@ -205,7 +202,7 @@ fn order_of(row: &SqliteRow) -> sqlx::Result<OrderRow> {
     })
 }
 
-fn payment_of(row: &SqliteRow) -> sqlx::Result<Option<PaymentRow>> {
+fn payment_of(row: &Row) -> sqlx::Result<Option<PaymentRow>> {
     let (provider, intent, pay_url) = (
         row.maybe_text("provider")?,
         row.maybe_text("intent")?,

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
-use sqlx::{SqliteConnection, query};
 use tokio::sync::watch;
 use vetrina_core::checkout::{ClaimBook, ClaimLine};
 use vetrina_core::hot::{Mirror, Settled};
@@ -14,9 +13,11 @@ use vetrina_protocol::refusal::RefusalCode;
 use vetrina_protocol::rest::Page;
 use vetrina_protocol::time::UnixMs;
 
+use super::db::{Db, query};
+use super::locks::Locks;
 use super::pages::Window;
 use super::writer::Failure;
-use super::{SqliteLedger, claims, listings, order_rows, outbox, shows, unavailable};
+use super::{Dialect, SqlLedger, claims, listings, order_rows, outbox, shows};
 use crate::StoreError;
 use crate::ledger::{
     Checkout, Claimed, ListingRow, OrderChange, OrderLineRow, OrderRequest, OrderRow, Orders,
@@ -24,18 +25,16 @@ use crate::ledger::{
 };
 
 #[async_trait]
-impl Orders for SqliteLedger {
+impl<D: Dialect> Orders for SqlLedger<D> {
     async fn claim(&self, checkout: Checkout) -> Result<Claimed, StoreError> {
-        let claimed = self.writer.claim(checkout).await?;
+        let claimed = self.claim_units(checkout).await?;
         self.tell_workers();
         Ok(claimed)
     }
 
     async fn order(&self, order: OrderId) -> Result<Option<OrderRow>, StoreError> {
-        let mut db = self.reader().await?;
-        order_rows::order(&mut db, order)
+        self.read(order, |db, order| Box::pin(order_rows::order(db, *order)))
             .await
-            .map_err(|error| unavailable(&error))
     }
 
     async fn orders_of_buyer(
@@ -45,9 +44,10 @@ impl Orders for SqliteLedger {
         limit: u32,
     ) -> Result<Vec<OrderRow>, StoreError> {
         let limit = limit.min(PAGE_ITEMS_MAX);
-        let mut db = self.reader().await?;
-        let rows = order_rows::of_buyer(&mut db, buyer, show, limit).await;
-        rows.map_err(|error| unavailable(&error))
+        self.read((buyer, show, limit), |db, (buyer, show, limit)| {
+            Box::pin(order_rows::of_buyer(db, *buyer, *show, *limit))
+        })
+        .await
     }
 
     async fn orders_of_show(
@@ -56,9 +56,12 @@ impl Orders for SqliteLedger {
         page: PageRequest,
     ) -> Result<Page<OrderRow>, StoreError> {
         let window = Window::of(&page)?;
-        let mut db = self.reader().await?;
-        let rows = order_rows::of_show(&mut db, show, &window).await;
-        Ok(page_of(&window, rows.map_err(|error| unavailable(&error))?))
+        let rows = self
+            .read((show, window), |db, (show, window)| {
+                Box::pin(order_rows::of_show(db, *show, window))
+            })
+            .await?;
+        Ok(page_of(&window, rows))
     }
 
     async fn orders_of_seller(
@@ -67,15 +70,18 @@ impl Orders for SqliteLedger {
         page: PageRequest,
     ) -> Result<Page<OrderRow>, StoreError> {
         let window = Window::of(&page)?;
-        let mut db = self.reader().await?;
-        let rows = order_rows::of_seller(&mut db, seller, &window).await;
-        Ok(page_of(&window, rows.map_err(|error| unavailable(&error))?))
+        let rows = self
+            .read((seller, window), |db, (seller, window)| {
+                Box::pin(order_rows::of_seller(db, *seller, window))
+            })
+            .await?;
+        Ok(page_of(&window, rows))
     }
 
     async fn order_input(&self, request: OrderRequest) -> Result<OrderChange, StoreError> {
+        let locks = Locks::order(request.order);
         let change = self
-            .writer
-            .write(move |db| Box::pin(async move { apply(db, &request).await }))
+            .write(locks, request, |db, request| Box::pin(apply(db, request)))
             .await?;
         self.tell_workers();
         Ok(change)
@@ -86,9 +92,10 @@ impl Orders for SqliteLedger {
         order: OrderId,
         payment: PaymentRow,
     ) -> Result<OrderRow, StoreError> {
-        self.writer
-            .write(move |db| Box::pin(async move { pay_at(db, order, &payment).await }))
-            .await
+        self.write(Locks::order(order), (order, payment), |db, input| {
+            Box::pin(pay_at(db, input.0, &input.1))
+        })
+        .await
     }
 
     async fn orders_past_deadline(
@@ -96,9 +103,10 @@ impl Orders for SqliteLedger {
         now: UnixMs,
         limit: u32,
     ) -> Result<Vec<OrderId>, StoreError> {
-        let mut db = self.reader().await?;
-        let rows = order_rows::past_deadline(&mut db, now, limit).await;
-        rows.map_err(|error| unavailable(&error))
+        self.read((now, limit), |db, (now, limit)| {
+            Box::pin(order_rows::past_deadline(db, *now, *limit))
+        })
+        .await
     }
 
     async fn orders_awaiting_provider(
@@ -108,9 +116,11 @@ impl Orders for SqliteLedger {
         limit: u32,
     ) -> Result<Vec<OrderRow>, StoreError> {
         let limit = limit.min(PAGE_ITEMS_MAX);
-        let mut db = self.reader().await?;
-        let rows = order_rows::awaiting_provider(&mut db, made_before, after, limit).await;
-        rows.map_err(|error| unavailable(&error))
+        self.read((made_before, after, limit), |db, input| {
+            let (made_before, after, limit) = *input;
+            Box::pin(order_rows::awaiting_provider(db, made_before, after, limit))
+        })
+        .await
     }
 
     async fn take_work(
@@ -121,28 +131,28 @@ impl Orders for SqliteLedger {
         lease_ms: i64,
         limit: u32,
     ) -> Result<Vec<Work>, StoreError> {
-        let (worker, kinds) = (worker.to_owned(), kinds.to_vec());
-        let mut db = self.reader().await?;
+        let input = (kinds.to_vec(), now);
         // Nothing due costs no write.
-        let due = outbox::any_due(&mut db, &kinds, now).await;
-        if !due.map_err(|error| unavailable(&error))? {
+        let due = self.read(input, |db, (kinds, now)| {
+            Box::pin(outbox::any_due(db, kinds, *now))
+        });
+        if !due.await? {
             return Ok(Vec::new());
         }
-        drop(db);
-        self.writer
-            .write(move |db| {
-                Box::pin(
-                    async move { outbox::take(db, &worker, &kinds, now, lease_ms, limit).await },
-                )
-            })
-            .await
+        let input = (worker.to_owned(), kinds.to_vec(), now, lease_ms, limit);
+        self.write(Locks::none(), input, |db, input| {
+            let (worker, kinds, now, lease_ms, limit) = input;
+            Box::pin(outbox::take(db, worker, kinds, *now, *lease_ms, *limit))
+        })
+        .await
     }
 
     async fn finish_work(&self, worker: &str, work: i64) -> Result<bool, StoreError> {
-        let worker = worker.to_owned();
-        self.writer
-            .write(move |db| Box::pin(async move { outbox::finish(db, &worker, work).await }))
-            .await
+        let input = (worker.to_owned(), work);
+        self.write(Locks::none(), input, |db, (worker, work)| {
+            Box::pin(outbox::finish(db, worker, *work))
+        })
+        .await
     }
 
     async fn retry_work(
@@ -151,12 +161,11 @@ impl Orders for SqliteLedger {
         work: i64,
         not_before: UnixMs,
     ) -> Result<bool, StoreError> {
-        let worker = worker.to_owned();
-        self.writer
-            .write(move |db| {
-                Box::pin(async move { outbox::retry(db, &worker, work, not_before).await })
-            })
-            .await
+        let input = (worker.to_owned(), work, not_before);
+        self.write(Locks::none(), input, |db, (worker, work, not_before)| {
+            Box::pin(outbox::retry(db, worker, *work, *not_before))
+        })
+        .await
     }
 
     fn work_watch(&self) -> watch::Receiver<u64> {
@@ -165,10 +174,10 @@ impl Orders for SqliteLedger {
 }
 
 fn page_of(window: &Window, rows: Vec<OrderRow>) -> Page<OrderRow> {
-    window.page(rows, |row| (row.created_at, row.id.to_string()))
+    window.page(rows, |row| (row.created_at, row.id.0))
 }
 
-async fn apply(db: &mut SqliteConnection, request: &OrderRequest) -> Result<OrderChange, Failure> {
+async fn apply(db: &mut Db<'_>, request: &OrderRequest) -> Result<OrderChange, Failure> {
     let mut order = required(db, request.order).await?;
     if let Some(webhook) = &request.webhook
         && !mark(db, webhook, request.order).await?
@@ -208,7 +217,7 @@ struct Counters {
 }
 
 impl Counters {
-    async fn read(db: &mut SqliteConnection, order: &OrderRow) -> sqlx::Result<Self> {
+    async fn read(db: &mut Db<'_>, order: &OrderRow) -> sqlx::Result<Self> {
         let lines: Vec<ClaimLine> = order.lines.iter().map(claim_line).collect();
         let listings = listings::many(db, lines.iter().map(|line| line.listing)).await?;
         let pairs: BTreeSet<_> = lines
@@ -257,24 +266,24 @@ impl Counters {
         work
     }
 
-    async fn write(&mut self, db: &mut SqliteConnection, order: &OrderRow) -> sqlx::Result<()> {
+    async fn write(&mut self, db: &mut Db<'_>, order: &OrderRow) -> sqlx::Result<()> {
         claims::write_book(db, &mut self.listings, &self.book).await?;
         if !self.came_back || !shows::is_released(db, order.show).await? {
             return Ok(());
         }
         for line in &self.lines {
             query(
-                "UPDATE skus SET inventory = inventory + ?2
-                 WHERE id = (SELECT sku FROM listings WHERE id = ?1)",
+                "UPDATE skus SET inventory = inventory + $2
+                 WHERE id = (SELECT sku FROM listings WHERE id = $1)",
             )
-            .bind(line.listing.to_string())
+            .bind(line.listing)
             .bind(line.quantity)
             .execute(&mut *db)
             .await?;
         }
         for listing in self.listings.values_mut() {
-            query("UPDATE listings SET total = claimed WHERE id = ?1")
-                .bind(listing.id.to_string())
+            query("UPDATE listings SET total = claimed WHERE id = $1")
+                .bind(listing.id)
                 .execute(&mut *db)
                 .await?;
             listing.total = listing.claimed;
@@ -307,28 +316,24 @@ fn claim_line(line: &OrderLineRow) -> ClaimLine {
 }
 
 /// Marks a webhook as applied; false when it was.
-async fn mark(
-    db: &mut SqliteConnection,
-    webhook: &WebhookId,
-    order: OrderId,
-) -> sqlx::Result<bool> {
+async fn mark(db: &mut Db<'_>, webhook: &WebhookId, order: OrderId) -> sqlx::Result<bool> {
     let done = query(
-        "INSERT INTO webhook_seen (provider, event, order_id) VALUES (?1, ?2, ?3)
+        "INSERT INTO webhook_seen (provider, event, order_id) VALUES ($1, $2, $3)
          ON CONFLICT (provider, event) DO NOTHING",
     )
     .bind(&webhook.provider)
     .bind(&webhook.event)
-    .bind(order.to_string())
+    .bind(order)
     .execute(db)
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(done == 1)
 }
 
-async fn write_life(db: &mut SqliteConnection, order: &OrderRow) -> sqlx::Result<()> {
-    query("UPDATE orders SET phase = ?2, paid_at = ?3, version = ?4 WHERE id = ?1")
-        .bind(order.id.to_string())
+async fn write_life(db: &mut Db<'_>, order: &OrderRow) -> sqlx::Result<()> {
+    query("UPDATE orders SET phase = $2, paid_at = $3, version = $4 WHERE id = $1")
+        .bind(order.id)
         .bind(order.life.phase.as_str())
-        .bind(order.life.paid_at.map(|at| at.0))
+        .bind(order.life.paid_at)
         .bind(i64::try_from(order.life.version).unwrap_or(i64::MAX))
         .execute(db)
         .await?;
@@ -337,7 +342,7 @@ async fn write_life(db: &mut SqliteConnection, order: &OrderRow) -> sqlx::Result
 
 /// Remembers the reservations that a late payment's units were put aside with.
 async fn seat(
-    db: &mut SqliteConnection,
+    db: &mut Db<'_>,
     request: &OrderRequest,
     order: &OrderRow,
 ) -> sqlx::Result<Vec<ReclaimSeat>> {
@@ -346,33 +351,29 @@ async fn seat(
     }
     for seat in &request.seats {
         query(
-            "INSERT INTO order_seats (reservation, order_id, listing) VALUES (?1, ?2, ?3)
+            "INSERT INTO order_seats (reservation, order_id, listing) VALUES ($1, $2, $3)
              ON CONFLICT (reservation) DO NOTHING",
         )
-        .bind(seat.reservation.to_string())
-        .bind(order.id.to_string())
-        .bind(seat.listing.to_string())
+        .bind(seat.reservation)
+        .bind(order.id)
+        .bind(seat.listing)
         .execute(&mut *db)
         .await?;
     }
     Ok(request.seats.clone())
 }
 
-async fn pay_at(
-    db: &mut SqliteConnection,
-    id: OrderId,
-    payment: &PaymentRow,
-) -> Result<OrderRow, Failure> {
+async fn pay_at(db: &mut Db<'_>, id: OrderId, payment: &PaymentRow) -> Result<OrderRow, Failure> {
     let mut order = required(db, id).await?;
     if order.payment.is_some() {
         return Ok(order);
     }
     order.life.version += 1;
     query(
-        "UPDATE orders SET provider = ?2, intent = ?3, pay_url = ?4, version = version + 1
-         WHERE id = ?1",
+        "UPDATE orders SET provider = $2, intent = $3, pay_url = $4, version = version + 1
+         WHERE id = $1",
     )
-    .bind(id.to_string())
+    .bind(id)
     .bind(&payment.provider)
     .bind(&payment.intent)
     .bind(&payment.pay_url)
@@ -382,7 +383,7 @@ async fn pay_at(
     Ok(order)
 }
 
-async fn required(db: &mut SqliteConnection, id: OrderId) -> Result<OrderRow, Failure> {
+async fn required(db: &mut Db<'_>, id: OrderId) -> Result<OrderRow, Failure> {
     let order = order_rows::order(db, id).await?;
     order.ok_or_else(|| {
         Failure::Refused(Refused::new(

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use sqlx::{Connection, SqliteConnection, query};
 use vetrina_core::hot::{BuyerUnits, Mirror, Settled};
 use vetrina_core::refused::Refused;
 use vetrina_protocol::event::LoggedEvent;
@@ -11,9 +10,11 @@ use vetrina_protocol::id::{ListingId, ShowId};
 use vetrina_protocol::refusal::RefusalCode;
 use vetrina_protocol::time::{Epoch, Offset, UnixMs};
 
-use super::rows::{Columns, json, wrong};
+use super::db::{Db, json, query, query_either};
+use super::locks::Locks;
+use super::rows::wrong;
 use super::writer::Failure;
-use super::{SqliteLedger, journal, listings, shows, unavailable};
+use super::{Dialect, SqlLedger, journal, listings, shows};
 use crate::StoreError;
 use crate::ledger::{Archive, ArchiveBatch, EpochStart, LogStart, ShowSeed};
 
@@ -23,47 +24,30 @@ const EVENT_VERSION: i64 = 1;
 const EVENTS_PER_STATEMENT: usize = 1_000;
 
 #[async_trait]
-impl Archive for SqliteLedger {
+impl<D: Dialect> Archive for SqlLedger<D> {
     async fn load_show(&self, show: ShowId) -> Result<ShowSeed, StoreError> {
-        let mut db = self.reader().await?;
-        // One read transaction: rows of one moment.
-        let mut moment = db.begin().await.map_err(|error| unavailable(&error))?;
-        let seed = load(&mut moment, show).await;
-        match seed {
-            Ok(seed) => Ok(seed),
-            Err(Failure::Refused(refused)) => Err(StoreError::Refused(refused)),
-            Err(Failure::Sql(error)) => Err(unavailable(&error)),
-        }
+        self.read_moment(show, |db, show| Box::pin(load(db, *show)))
+            .await
     }
 
     async fn open_log(&self, show: ShowId, now: UnixMs) -> Result<LogStart, StoreError> {
-        self.writer
-            .write(move |db| Box::pin(async move { open_log(db, show, now).await }))
-            .await
+        self.write(Locks::logs([show]), (show, now), |db, (show, now)| {
+            Box::pin(open_log(db, *show, *now))
+        })
+        .await
     }
 
     async fn current_log(&self, show: ShowId) -> Result<LogStart, StoreError> {
-        let mut db = self.reader().await?;
-        // One read transaction: the epochs and the archive of one moment.
-        let mut moment = db.begin().await.map_err(|error| unavailable(&error))?;
-        match current_log(&mut moment, show).await {
-            Ok(log) => Ok(log),
-            Err(Failure::Refused(refused)) => Err(StoreError::Refused(refused)),
-            Err(Failure::Sql(error)) => Err(unavailable(&error)),
-        }
+        self.read_moment(show, |db, show| Box::pin(current_log(db, *show)))
+            .await
     }
 
     async fn archive(&self, batches: Vec<ArchiveBatch>) -> Result<(), StoreError> {
-        self.writer
-            .write(move |db| {
-                Box::pin(async move {
-                    for batch in &batches {
-                        archive(db, batch).await?;
-                    }
-                    Ok(())
-                })
-            })
-            .await
+        let locks = Locks::logs(batches.iter().map(|batch| batch.show));
+        self.write(locks, batches, |db, batches| {
+            Box::pin(archive_all(db, batches))
+        })
+        .await
     }
 
     async fn read_log(
@@ -72,33 +56,35 @@ impl Archive for SqliteLedger {
         after: Offset,
         limit: u32,
     ) -> Result<Vec<LoggedEvent>, StoreError> {
-        let mut db = self.reader().await?;
-        let events = read_log(&mut db, show, after, limit).await;
-        events.map_err(|error| unavailable(&error))
+        self.read((show, after, limit), |db, (show, after, limit)| {
+            Box::pin(read_log(db, *show, *after, *limit))
+        })
+        .await
     }
 
     async fn check(&self) -> Result<(), StoreError> {
-        let mut db = self.reader().await?;
-        let row = query("SELECT count(*) FROM sellers")
-            .fetch_one(&mut *db)
-            .await;
-        row.map_err(|error| unavailable(&error))?;
-        drop(db);
-        // A transaction that changes nothing still asks whether the file can be written.
-        self.writer
-            .write(|db| {
-                Box::pin(async move {
-                    query("UPDATE sellers SET name = name WHERE false")
-                        .execute(db)
-                        .await?;
-                    Ok(())
-                })
-            })
+        self.read((), |db, ()| Box::pin(read_one(db))).await?;
+        self.write(Locks::none(), (), |db, ()| Box::pin(write_nothing(db)))
             .await
     }
 }
 
-async fn load(db: &mut SqliteConnection, show: ShowId) -> Result<ShowSeed, Failure> {
+async fn read_one(db: &mut Db<'_>) -> sqlx::Result<()> {
+    query("SELECT id FROM sellers LIMIT 1")
+        .fetch_optional(db)
+        .await?;
+    Ok(())
+}
+
+/// A transaction that changes nothing still asks whether the database can be written.
+async fn write_nothing(db: &mut Db<'_>) -> Result<(), Failure> {
+    query("UPDATE sellers SET name = name WHERE false")
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+async fn load(db: &mut Db<'_>, show: ShowId) -> Result<ShowSeed, Failure> {
     let row = shows::required(db, show).await?;
     let listings = listings::of_show(db, show).await?;
     let mut units = all_units(db, show).await?;
@@ -122,23 +108,23 @@ async fn load(db: &mut SqliteConnection, show: ShowId) -> Result<ShowSeed, Failu
 }
 
 async fn all_units(
-    db: &mut SqliteConnection,
+    db: &mut Db<'_>,
     show: ShowId,
 ) -> sqlx::Result<BTreeMap<ListingId, Vec<BuyerUnits>>> {
     let rows = query(
         "SELECT b.listing, b.buyer, b.units FROM buyer_units b
-         JOIN listings l ON l.id = b.listing WHERE l.show = ?1 AND b.units > 0",
+         JOIN listings l ON l.id = b.listing WHERE l.show = $1 AND b.units > 0",
     )
-    .bind(show.to_string())
+    .bind(show)
     .fetch_all(db)
     .await?;
     let mut units: BTreeMap<ListingId, Vec<BuyerUnits>> = BTreeMap::new();
     for row in &rows {
         units
-            .entry(row.parsed("listing")?)
+            .entry(row.id("listing")?)
             .or_default()
             .push(BuyerUnits {
-                buyer: row.parsed("buyer")?,
+                buyer: row.id("buyer")?,
                 units: row.count("units")?,
             });
     }
@@ -147,7 +133,7 @@ async fn all_units(
 
 /// Reservations of the journal that became orders.
 async fn all_settled(
-    db: &mut SqliteConnection,
+    db: &mut Db<'_>,
     show: ShowId,
 ) -> sqlx::Result<BTreeMap<ListingId, Vec<Settled>>> {
     let rows = query(
@@ -155,47 +141,43 @@ async fn all_settled(
          FROM journal_reservations j
          LEFT JOIN order_lines l ON l.reservation = j.id
          LEFT JOIN order_seats s ON s.reservation = j.id
-         WHERE j.show = ?1 AND coalesce(l.order_id, s.order_id) IS NOT NULL",
+         WHERE j.show = $1 AND coalesce(l.order_id, s.order_id) IS NOT NULL",
     )
-    .bind(show.to_string())
+    .bind(show)
     .fetch_all(db)
     .await?;
     let mut settled: BTreeMap<ListingId, Vec<Settled>> = BTreeMap::new();
     for row in &rows {
         settled
-            .entry(row.parsed("listing")?)
+            .entry(row.id("listing")?)
             .or_default()
             .push(Settled {
-                reservation: row.parsed("id")?,
-                order: row.parsed("order_id")?,
+                reservation: row.id("id")?,
+                order: row.id("order_id")?,
             });
     }
     Ok(settled)
 }
 
-async fn open_log(
-    db: &mut SqliteConnection,
-    show: ShowId,
-    now: UnixMs,
-) -> Result<LogStart, Failure> {
+async fn open_log(db: &mut Db<'_>, show: ShowId, now: UnixMs) -> Result<LogStart, Failure> {
     let mut log = current_log(db, show).await?;
     log.epoch = Epoch(log.epoch.0 + 1);
     let start = EpochStart {
         epoch: log.epoch,
         first: log.archived.next(),
     };
-    query("INSERT INTO log_epochs (show, epoch, first_offset, opened_at) VALUES (?1, ?2, ?3, ?4)")
-        .bind(show.to_string())
+    query("INSERT INTO log_epochs (show, epoch, first_offset, opened_at) VALUES ($1, $2, $3, $4)")
+        .bind(show)
         .bind(signed(start.epoch.0))
         .bind(signed(start.first.0))
-        .bind(now.0)
+        .bind(now)
         .execute(db)
         .await?;
     log.epochs.push(start);
     Ok(log)
 }
 
-async fn current_log(db: &mut SqliteConnection, show: ShowId) -> Result<LogStart, Failure> {
+async fn current_log(db: &mut Db<'_>, show: ShowId) -> Result<LogStart, Failure> {
     shows::required(db, show).await?;
     let epochs = epochs(db, show).await?;
     Ok(LogStart {
@@ -205,7 +187,14 @@ async fn current_log(db: &mut SqliteConnection, show: ShowId) -> Result<LogStart
     })
 }
 
-async fn archive(db: &mut SqliteConnection, batch: &ArchiveBatch) -> Result<(), Failure> {
+async fn archive_all(db: &mut Db<'_>, batches: &[ArchiveBatch]) -> Result<(), Failure> {
+    for batch in batches {
+        archive(db, batch).await?;
+    }
+    Ok(())
+}
+
+async fn archive(db: &mut Db<'_>, batch: &ArchiveBatch) -> Result<(), Failure> {
     let newest = epochs(db, batch.show).await?.last().map(|last| last.epoch);
     if newest != Some(batch.epoch) {
         return Err(Failure::Refused(Refused::new(
@@ -231,12 +220,15 @@ async fn archive(db: &mut SqliteConnection, batch: &ArchiveBatch) -> Result<(), 
             archived = logged.offset;
             rows.push((logged.offset.0, logged.at_ms.0, json(&logged.event)));
         }
-        query(
+        query_either(
             "INSERT INTO events (show, offset_, epoch, version, at, event)
-             SELECT ?2, value ->> 0, ?3, ?4, value ->> 1, value ->> 2 FROM json_each(?1)",
+             SELECT $2, value ->> 0, $3, $4, value ->> 1, value ->> 2 FROM json_each($1)",
+            "INSERT INTO events (show, offset_, epoch, version, at, event)
+             SELECT $2, (j ->> 0)::bigint, $3, $4, (j ->> 1)::bigint, j ->> 2
+             FROM jsonb_array_elements($1::jsonb) j",
         )
-        .bind(json(&rows))
-        .bind(batch.show.to_string())
+        .bind_rows(&rows)
+        .bind(batch.show)
         .bind(signed(batch.epoch.0))
         .bind(EVENT_VERSION)
         .execute(&mut *db)
@@ -247,16 +239,16 @@ async fn archive(db: &mut SqliteConnection, batch: &ArchiveBatch) -> Result<(), 
 }
 
 async fn read_log(
-    db: &mut SqliteConnection,
+    db: &mut Db<'_>,
     show: ShowId,
     after: Offset,
     limit: u32,
 ) -> sqlx::Result<Vec<LoggedEvent>> {
     let rows = query(
-        "SELECT offset_, at, event FROM events WHERE show = ?1 AND offset_ > ?2
-         ORDER BY offset_ LIMIT ?3",
+        "SELECT offset_, at, event FROM events WHERE show = $1 AND offset_ > $2
+         ORDER BY offset_ LIMIT $3",
     )
-    .bind(show.to_string())
+    .bind(show)
     .bind(signed(after.0))
     .bind(limit)
     .fetch_all(db)
@@ -273,17 +265,17 @@ async fn read_log(
         .collect()
 }
 
-async fn archived(db: &mut SqliteConnection, show: ShowId) -> sqlx::Result<Offset> {
-    let row = query("SELECT coalesce(max(offset_), 0) AS last FROM events WHERE show = ?1")
-        .bind(show.to_string())
+async fn archived(db: &mut Db<'_>, show: ShowId) -> sqlx::Result<Offset> {
+    let row = query("SELECT coalesce(max(offset_), 0) AS last FROM events WHERE show = $1")
+        .bind(show)
         .fetch_one(db)
         .await?;
     Ok(Offset(row.unsigned("last")?))
 }
 
-async fn epochs(db: &mut SqliteConnection, show: ShowId) -> sqlx::Result<Vec<EpochStart>> {
-    let rows = query("SELECT epoch, first_offset FROM log_epochs WHERE show = ?1 ORDER BY epoch")
-        .bind(show.to_string())
+async fn epochs(db: &mut Db<'_>, show: ShowId) -> sqlx::Result<Vec<EpochStart>> {
+    let rows = query("SELECT epoch, first_offset FROM log_epochs WHERE show = $1 ORDER BY epoch")
+        .bind(show)
         .fetch_all(db)
         .await?;
     rows.iter()

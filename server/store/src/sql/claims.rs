@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sqlx::{SqliteConnection, query};
 use vetrina_core::checkout::{ClaimAnswer, ClaimBook, ClaimLine, StockRow, decide_claims};
 use vetrina_core::hot::{BuyerUnits, Mirror, Settled};
 use vetrina_core::order::OrderLife;
@@ -11,13 +10,13 @@ use vetrina_core::refused::Refused;
 use vetrina_protocol::id::{ListingId, OrderId, SellerId, ShowId, UserId};
 use vetrina_protocol::money::Money;
 
-use super::rows::{Columns, json};
+use super::db::{Db, query, query_either};
 use super::{claim_rows, listings, order_rows, shows};
 use crate::ledger::{Checkout, Claimed, ListingRow, OrderLineRow, OrderRow, ShowRow};
 
 /// Decides and writes all of them; the answers are in the order asked.
 pub(super) async fn claim_batch(
-    db: &mut SqliteConnection,
+    db: &mut Db<'_>,
     checkouts: &[Checkout],
 ) -> sqlx::Result<Vec<Result<Claimed, Refused>>> {
     let mut batch = Batch::read(db, checkouts).await?;
@@ -64,33 +63,26 @@ pub(super) fn stock_rows(
 
 /// Units that these buyers own of these listings.
 pub(super) async fn units_of(
-    db: &mut SqliteConnection,
+    db: &mut Db<'_>,
     pairs: &BTreeSet<(ListingId, UserId)>,
 ) -> sqlx::Result<BTreeMap<(ListingId, UserId), u32>> {
-    let pairs: Vec<_> = pairs
-        .iter()
-        .map(|(l, b)| (l.to_string(), b.to_string()))
-        .collect();
-    let rows = query(
-        "SELECT b.listing, b.buyer, b.units FROM json_each(?1) j CROSS JOIN buyer_units b
+    let rows = query_either(
+        "SELECT b.listing, b.buyer, b.units FROM json_each($1) j CROSS JOIN buyer_units b
          ON b.listing = j.value ->> 0 AND b.buyer = j.value ->> 1",
+        "SELECT b.listing, b.buyer, b.units FROM jsonb_array_elements($1::jsonb) j
+         JOIN buyer_units b ON b.listing = (j ->> 0)::uuid AND b.buyer = (j ->> 1)::uuid",
     )
-    .bind(json(&pairs))
+    .bind_rows(pairs)
     .fetch_all(db)
     .await?;
     rows.iter()
-        .map(|row| {
-            Ok((
-                (row.parsed("listing")?, row.parsed("buyer")?),
-                row.count("units")?,
-            ))
-        })
+        .map(|row| Ok(((row.id("listing")?, row.id("buyer")?), row.count("units")?)))
         .collect()
 }
 
 /// Writes what core changed in the book, and brings `listings` up to it.
 pub(super) async fn write_book(
-    db: &mut SqliteConnection,
+    db: &mut Db<'_>,
     listings: &mut BTreeMap<ListingId, ListingRow>,
     book: &ClaimBook,
 ) -> sqlx::Result<()> {
@@ -98,18 +90,21 @@ pub(super) async fn write_book(
     for id in &book.changed {
         if let (Some(row), Some(listing)) = (book.stock.get(id), listings.get_mut(id)) {
             (listing.claimed, listing.paid, listing.version) = (row.claimed, row.paid, row.version);
-            stock.push((id.to_string(), row.claimed, row.paid, row.version));
+            stock.push((id, row.claimed, row.paid, row.version));
         }
     }
     if stock.is_empty() {
         return Ok(());
     }
-    query(
+    query_either(
         "UPDATE listings SET claimed = j.value ->> 1, paid = j.value ->> 2,
            version = j.value ->> 3
-         FROM json_each(?1) j WHERE listings.id = j.value ->> 0",
+         FROM json_each($1) j WHERE listings.id = j.value ->> 0",
+        "UPDATE listings SET claimed = (j ->> 1)::bigint, paid = (j ->> 2)::bigint,
+           version = (j ->> 3)::bigint
+         FROM jsonb_array_elements($1::jsonb) j WHERE listings.id = (j ->> 0)::uuid",
     )
-    .bind(json(&stock))
+    .bind_rows(&stock)
     .execute(&mut *db)
     .await?;
     let units: Vec<_> = book
@@ -117,15 +112,22 @@ pub(super) async fn write_book(
         .iter()
         .map(|pair| {
             let units = book.buyer_units.get(pair).copied().unwrap_or(0);
-            (pair.0.to_string(), pair.1.to_string(), units)
+            (pair.0, pair.1, units)
         })
         .collect();
-    query(
+    if units.is_empty() {
+        return Ok(());
+    }
+    query_either(
         "INSERT INTO buyer_units (listing, buyer, units)
-         SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?1) WHERE true
+         SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each($1) WHERE true
+         ON CONFLICT (listing, buyer) DO UPDATE SET units = excluded.units",
+        "INSERT INTO buyer_units (listing, buyer, units)
+         SELECT (j ->> 0)::uuid, (j ->> 1)::uuid, (j ->> 2)::bigint
+         FROM jsonb_array_elements($1::jsonb) j
          ON CONFLICT (listing, buyer) DO UPDATE SET units = excluded.units",
     )
-    .bind(json(&units))
+    .bind_rows(&units)
     .execute(db)
     .await?;
     Ok(())
@@ -147,7 +149,7 @@ struct Batch {
 }
 
 impl Batch {
-    async fn read(db: &mut SqliteConnection, checkouts: &[Checkout]) -> sqlx::Result<Self> {
+    async fn read(db: &mut Db<'_>, checkouts: &[Checkout]) -> sqlx::Result<Self> {
         let lines = || checkouts.iter().flat_map(|checkout| &checkout.claim.lines);
         let ids: BTreeSet<ListingId> = lines().map(|line| line.listing).collect();
         let listings = listings::many(db, ids.into_iter()).await?;
@@ -172,7 +174,7 @@ impl Batch {
                     .map(move |line| (line.listing, buyer))
             })
             .collect();
-        let reservations: Vec<String> = lines().map(|line| line.reservation.to_string()).collect();
+        let reservations: Vec<_> = lines().map(|line| line.reservation).collect();
         let book = ClaimBook {
             stock: stock_rows(&listings),
             buyer_units: units_of(db, &pairs).await?,
@@ -218,7 +220,7 @@ impl Batch {
 
     async fn make_orders(
         &mut self,
-        db: &mut SqliteConnection,
+        db: &mut Db<'_>,
         checkouts: &[Checkout],
         made: &[(usize, OrderId, Money)],
     ) -> sqlx::Result<Vec<OrderRow>> {
@@ -273,7 +275,7 @@ impl Batch {
 
     async fn answer(
         self,
-        db: &mut SqliteConnection,
+        db: &mut Db<'_>,
         checkouts: &[Checkout],
         answers: Vec<Option<Answer>>,
     ) -> sqlx::Result<Vec<Result<Claimed, Refused>>> {
@@ -371,10 +373,7 @@ fn settled_of(order: &OrderRow) -> impl Iterator<Item = (ListingId, Settled)> {
 struct Numbers(BTreeMap<SellerId, i64>);
 
 impl Numbers {
-    async fn take(
-        db: &mut SqliteConnection,
-        sellers: impl Iterator<Item = SellerId>,
-    ) -> sqlx::Result<Self> {
+    async fn take(db: &mut Db<'_>, sellers: impl Iterator<Item = SellerId>) -> sqlx::Result<Self> {
         let mut wanted: BTreeMap<SellerId, i64> = BTreeMap::new();
         for seller in sellers {
             *wanted.entry(seller).or_default() += 1;
@@ -382,10 +381,10 @@ impl Numbers {
         let mut next = BTreeMap::new();
         for (seller, count) in wanted {
             let row = query(
-                "UPDATE sellers SET last_order = last_order + ?2 WHERE id = ?1
+                "UPDATE sellers SET last_order = last_order + $2 WHERE id = $1
                  RETURNING last_order",
             )
-            .bind(seller.to_string())
+            .bind(seller)
             .bind(count)
             .fetch_one(&mut *db)
             .await?;

@@ -3,8 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{SqliteConnection, query};
 use vetrina_core::limits::LISTINGS_MAX;
 use vetrina_core::price;
 use vetrina_core::refused::Refused;
@@ -16,8 +14,9 @@ use vetrina_protocol::money::Money;
 use vetrina_protocol::refusal::RefusalCode;
 use vetrina_protocol::view::Stock;
 
+use super::db::{Db, query, query_either, query_one_of};
 use super::products::{invalid, made_before, product_unknown, remember};
-use super::rows::{Columns, json};
+use super::rows::Row;
 use super::shows;
 use super::writer::Failure;
 use crate::ledger::{ListingChange, ListingRow, NewListingRow, Once, ShowRow};
@@ -33,7 +32,7 @@ macro_rules! select_listings {
 }
 
 pub(super) async fn create(
-    db: &mut SqliteConnection,
+    db: &mut Db<'_>,
     once: &Once,
     new: &NewListingRow,
 ) -> Result<ListingRow, Failure> {
@@ -58,11 +57,11 @@ pub(super) async fn create(
     give(db, &sku, 0, new.total).await?;
     query(
         "INSERT INTO listings (id, show, sku, place, price_minor, currency, per_buyer, total)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
-    .bind(new.id.to_string())
-    .bind(new.show.to_string())
-    .bind(new.sku.to_string())
+    .bind(new.id)
+    .bind(new.show)
+    .bind(new.sku)
     .bind(i64::try_from(others.len()).unwrap_or(i64::MAX))
     .bind(price.amount_minor)
     .bind(price.currency.as_str())
@@ -75,36 +74,33 @@ pub(super) async fn create(
 }
 
 pub(super) async fn listing(
-    db: &mut SqliteConnection,
+    db: &mut Db<'_>,
     listing: ListingId,
 ) -> sqlx::Result<Option<ListingRow>> {
-    let row = query(select_listings!("WHERE l.id = ?1"))
-        .bind(listing.to_string())
+    let row = query(select_listings!("WHERE l.id = $1"))
+        .bind(listing)
         .fetch_optional(db)
         .await?;
     row.as_ref().map(listing_of).transpose()
 }
 
-pub(super) async fn of_show(
-    db: &mut SqliteConnection,
-    show: ShowId,
-) -> sqlx::Result<Vec<ListingRow>> {
-    let rows = query(select_listings!("WHERE l.show = ?1 ORDER BY l.place, l.id"))
-        .bind(show.to_string())
+pub(super) async fn of_show(db: &mut Db<'_>, show: ShowId) -> sqlx::Result<Vec<ListingRow>> {
+    let rows = query(select_listings!("WHERE l.show = $1 ORDER BY l.place, l.id"))
+        .bind(show)
         .fetch_all(db)
         .await?;
     rows.iter().map(listing_of).collect()
 }
 
 pub(super) async fn of_product(
-    db: &mut SqliteConnection,
+    db: &mut Db<'_>,
     product: ProductId,
 ) -> sqlx::Result<Vec<ListingRow>> {
     let rows = query(select_listings!(
         "JOIN shows s ON s.id = l.show
-         WHERE k.product = ?1 AND s.state NOT IN ('ended', 'replay') ORDER BY l.id"
+         WHERE k.product = $1 AND s.state NOT IN ('ended', 'replay') ORDER BY l.id"
     ))
-    .bind(product.to_string())
+    .bind(product)
     .fetch_all(db)
     .await?;
     rows.iter().map(listing_of).collect()
@@ -112,23 +108,20 @@ pub(super) async fn of_product(
 
 /// The rows of many, for a batch.
 pub(super) async fn many(
-    db: &mut SqliteConnection,
+    db: &mut Db<'_>,
     ids: impl Iterator<Item = ListingId>,
 ) -> sqlx::Result<BTreeMap<ListingId, ListingRow>> {
-    let ids: Vec<String> = ids.map(|id| id.to_string()).collect();
-    let rows = query(select_listings!(
-        "WHERE l.id IN (SELECT value FROM json_each(?1))"
-    ))
-    .bind(json(&ids))
-    .fetch_all(db)
-    .await?;
+    let rows = query_one_of!(select_listings!("WHERE l.id"), "")
+        .bind_ids(ids)
+        .fetch_all(db)
+        .await?;
     rows.iter()
         .map(|row| listing_of(row).map(|listing| (listing.id, listing)))
         .collect()
 }
 
 pub(super) async fn change(
-    db: &mut SqliteConnection,
+    db: &mut Db<'_>,
     show: ShowId,
     id: ListingId,
     change: ListingChange,
@@ -153,10 +146,10 @@ pub(super) async fn change(
         return Ok(known);
     }
     query(
-        "UPDATE listings SET price_minor = ?2, per_buyer = ?3, total = ?4, version = version + 1
-         WHERE id = ?1",
+        "UPDATE listings SET price_minor = $2, per_buyer = $3, total = $4, version = version + 1
+         WHERE id = $1",
     )
-    .bind(id.to_string())
+    .bind(id)
     .bind(price.amount_minor)
     .bind(per_buyer)
     .bind(total)
@@ -166,7 +159,7 @@ pub(super) async fn change(
 }
 
 pub(super) async fn reorder(
-    db: &mut SqliteConnection,
+    db: &mut Db<'_>,
     show: ShowId,
     first: &[ListingId],
 ) -> Result<Vec<ListingRow>, Failure> {
@@ -178,12 +171,14 @@ pub(super) async fn reorder(
     if run == current {
         return Ok(known);
     }
-    let places: Vec<String> = run.iter().map(ListingId::to_string).collect();
-    query(
+    query_either(
         "UPDATE listings SET place = j.key, version = version + 1
-         FROM json_each(?1) j WHERE listings.id = j.value AND listings.place <> j.key",
+         FROM json_each($1) j WHERE listings.id = j.value AND listings.place <> j.key",
+        "UPDATE listings SET place = j.at - 1, version = version + 1
+         FROM unnest($1) WITH ORDINALITY AS j (id, at)
+         WHERE listings.id = j.id AND listings.place <> j.at - 1",
     )
-    .bind(json(&places))
+    .bind_ids(run)
     .execute(&mut *db)
     .await?;
     Ok(of_show(db, show.id).await?)
@@ -196,7 +191,7 @@ pub(super) fn unknown() -> Refused {
     )
 }
 
-async fn required(db: &mut SqliteConnection, id: ListingId) -> Result<ListingRow, Failure> {
+async fn required(db: &mut Db<'_>, id: ListingId) -> Result<ListingRow, Failure> {
     listing(db, id).await?.ok_or_else(|| unknown().into())
 }
 
@@ -208,13 +203,13 @@ struct Sku {
     allocated: u32,
 }
 
-async fn sku(db: &mut SqliteConnection, show: &ShowRow, id: SkuId) -> Result<Sku, Failure> {
+async fn sku(db: &mut Db<'_>, show: &ShowRow, id: SkuId) -> Result<Sku, Failure> {
     let row = query(
         "SELECT price_minor, currency, inventory, allocated FROM skus
-         WHERE id = ?1 AND seller = ?2",
+         WHERE id = $1 AND seller = $2",
     )
-    .bind(id.to_string())
-    .bind(show.seller.to_string())
+    .bind(id)
+    .bind(show.seller)
     .fetch_optional(db)
     .await?
     .ok_or_else(product_unknown)?;
@@ -227,15 +222,10 @@ async fn sku(db: &mut SqliteConnection, show: &ShowRow, id: SkuId) -> Result<Sku
 }
 
 /// Moves this show's part of the inventory from `given` to `wanted` units.
-async fn give(
-    db: &mut SqliteConnection,
-    sku: &Sku,
-    given: u32,
-    wanted: u32,
-) -> Result<(), Failure> {
+async fn give(db: &mut Db<'_>, sku: &Sku, given: u32, wanted: u32) -> Result<(), Failure> {
     let allocated = allocate(sku.inventory, sku.allocated, given, wanted)?;
-    query("UPDATE skus SET allocated = ?2 WHERE id = ?1")
-        .bind(sku.id.to_string())
+    query("UPDATE skus SET allocated = $2 WHERE id = $1")
+        .bind(sku.id)
         .bind(allocated)
         .execute(db)
         .await?;
@@ -251,16 +241,16 @@ fn check_per_buyer(per_buyer: u32) -> Result<(), Refused> {
     )))
 }
 
-fn listing_of(row: &SqliteRow) -> sqlx::Result<ListingRow> {
+fn listing_of(row: &Row) -> sqlx::Result<ListingRow> {
     Ok(ListingRow {
-        id: row.parsed("id")?,
-        show: row.parsed("show")?,
-        product: row.parsed("product")?,
-        sku: row.parsed("sku")?,
+        id: row.id("id")?,
+        show: row.id("show")?,
+        product: row.id("product")?,
+        sku: row.id("sku")?,
         title: row.text("title")?,
         variant: row.maybe_text("variant")?,
         description: row.maybe_text("description")?,
-        picture: row.maybe_parsed("picture")?,
+        picture: row.maybe_id("picture")?,
         price: row.money("price_minor")?,
         per_buyer: row.count("per_buyer")?,
         position: row.count("place")?,

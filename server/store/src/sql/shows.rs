@@ -1,7 +1,5 @@
 //! Shows: their rows, their life cycle, and giving back what an ended one did not sell.
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{SqliteConnection, query};
 use vetrina_core::refused::Refused;
 use vetrina_core::show::{ShowTransition, next};
 use vetrina_protocol::id::{SellerId, ShowId};
@@ -9,10 +7,11 @@ use vetrina_protocol::refusal::RefusalCode;
 use vetrina_protocol::time::UnixMs;
 use vetrina_protocol::view::ShowState;
 
+use super::db::{Db, query};
 use super::listings::of_show;
 use super::pages::Window;
 use super::products::{made_before, remember, require_picture, require_seller};
-use super::rows::{Columns, state_name, state_of};
+use super::rows::{Row, state_name, state_of};
 use super::writer::Failure;
 use crate::ledger::{ListingRow, Once, ShowChange, ShowRow};
 
@@ -26,7 +25,7 @@ macro_rules! select_shows {
 }
 
 pub(super) async fn create(
-    db: &mut SqliteConnection,
+    db: &mut Db<'_>,
     once: &Once,
     show: &ShowRow,
 ) -> Result<ShowRow, Failure> {
@@ -39,58 +38,58 @@ pub(super) async fn create(
     query(
         "INSERT INTO shows (id, seller, title, state, currency, starts_at, live_at, ended_at,
            poster, reservation_ttl_s, order_deadline_s, created_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
     )
-    .bind(show.id.to_string())
-    .bind(show.seller.to_string())
+    .bind(show.id)
+    .bind(show.seller)
     .bind(&show.title)
     .bind(state_name(show.state))
     .bind(show.currency.as_str())
-    .bind(show.starts_at.map(|at| at.0))
-    .bind(show.live_at.map(|at| at.0))
-    .bind(show.ended_at.map(|at| at.0))
-    .bind(show.poster.map(|poster| poster.to_string()))
+    .bind(show.starts_at)
+    .bind(show.live_at)
+    .bind(show.ended_at)
+    .bind(show.poster)
     .bind(show.reservation_ttl_s)
     .bind(show.order_deadline_s)
-    .bind(show.created_at.0)
+    .bind(show.created_at)
     .execute(&mut *db)
     .await?;
     remember(db, once, &show.id.to_string()).await?;
     required(db, show.id).await
 }
 
-pub(super) async fn show(db: &mut SqliteConnection, show: ShowId) -> sqlx::Result<Option<ShowRow>> {
-    let row = query(select_shows!("WHERE s.id = ?1"))
-        .bind(show.to_string())
+pub(super) async fn show(db: &mut Db<'_>, show: ShowId) -> sqlx::Result<Option<ShowRow>> {
+    let row = query(select_shows!("WHERE s.id = $1"))
+        .bind(show)
         .fetch_optional(db)
         .await?;
     row.as_ref().map(show_of).transpose()
 }
 
-pub(super) async fn required(db: &mut SqliteConnection, id: ShowId) -> Result<ShowRow, Failure> {
+pub(super) async fn required(db: &mut Db<'_>, id: ShowId) -> Result<ShowRow, Failure> {
     show(db, id).await?.ok_or_else(|| unknown().into())
 }
 
 pub(super) async fn shows(
-    db: &mut SqliteConnection,
+    db: &mut Db<'_>,
     seller: Option<SellerId>,
     window: &Window,
 ) -> sqlx::Result<Vec<ShowRow>> {
     let select = match seller {
         Some(seller) => query(select_shows!(
-            "WHERE s.seller = ?1 AND (s.created_at, s.id) < (?2, ?3)
-             ORDER BY s.created_at DESC, s.id DESC LIMIT ?4"
+            "WHERE s.seller = $1 AND (s.created_at, s.id) < ($2, $3)
+             ORDER BY s.created_at DESC, s.id DESC LIMIT $4"
         ))
-        .bind(seller.to_string()),
+        .bind(seller),
         None => query(select_shows!(
-            "WHERE ?1 IS NULL AND (s.created_at, s.id) < (?2, ?3)
-             ORDER BY s.created_at DESC, s.id DESC LIMIT ?4"
+            "WHERE $1 IS NULL AND (s.created_at, s.id) < ($2, $3)
+             ORDER BY s.created_at DESC, s.id DESC LIMIT $4"
         ))
-        .bind(None::<String>),
+        .bind(None::<SellerId>),
     };
     let rows = select
         .bind(window.at)
-        .bind(&window.id)
+        .bind(window.id)
         .bind(window.rows)
         .fetch_all(db)
         .await?;
@@ -98,31 +97,31 @@ pub(super) async fn shows(
 }
 
 pub(super) async fn change(
-    db: &mut SqliteConnection,
+    db: &mut Db<'_>,
     show: ShowId,
     change: &ShowChange,
 ) -> Result<ShowRow, Failure> {
     let known = required(db, show).await?;
     require_picture(db, known.seller, change.poster).await?;
     query(
-        "UPDATE shows SET title = coalesce(?2, title), starts_at = coalesce(?3, starts_at),
-           reservation_ttl_s = coalesce(?4, reservation_ttl_s),
-           order_deadline_s = coalesce(?5, order_deadline_s), poster = coalesce(?6, poster)
-         WHERE id = ?1",
+        "UPDATE shows SET title = coalesce($2, title), starts_at = coalesce($3, starts_at),
+           reservation_ttl_s = coalesce($4, reservation_ttl_s),
+           order_deadline_s = coalesce($5, order_deadline_s), poster = coalesce($6, poster)
+         WHERE id = $1",
     )
-    .bind(show.to_string())
+    .bind(show)
     .bind(&change.title)
-    .bind(change.starts_at.map(|at| at.0))
+    .bind(change.starts_at)
     .bind(change.reservation_ttl_s)
     .bind(change.order_deadline_s)
-    .bind(change.poster.map(|poster| poster.to_string()))
+    .bind(change.poster)
     .execute(&mut *db)
     .await?;
     required(db, show).await
 }
 
 pub(super) async fn go(
-    db: &mut SqliteConnection,
+    db: &mut Db<'_>,
     show: ShowId,
     transition: ShowTransition,
     now: UnixMs,
@@ -138,25 +137,25 @@ pub(super) async fn go(
         ShowState::Ended => known.ended_at = known.ended_at.or(Some(now)),
         ShowState::Scheduled | ShowState::Interrupted | ShowState::Replay => {}
     }
-    query("UPDATE shows SET state = ?2, live_at = ?3, ended_at = ?4 WHERE id = ?1")
-        .bind(show.to_string())
+    query("UPDATE shows SET state = $2, live_at = $3, ended_at = $4 WHERE id = $1")
+        .bind(show)
         .bind(state_name(state))
-        .bind(known.live_at.map(|at| at.0))
-        .bind(known.ended_at.map(|at| at.0))
+        .bind(known.live_at)
+        .bind(known.ended_at)
         .execute(db)
         .await?;
     Ok((known, true))
 }
 
-pub(super) async fn to_open(db: &mut SqliteConnection) -> sqlx::Result<Vec<ShowId>> {
+pub(super) async fn to_open(db: &mut Db<'_>) -> sqlx::Result<Vec<ShowId>> {
     let rows = query("SELECT id FROM shows WHERE released = 0 AND state <> 'scheduled'")
         .fetch_all(db)
         .await?;
-    rows.iter().map(|row| row.parsed("id")).collect()
+    rows.iter().map(|row| row.id("id")).collect()
 }
 
 pub(super) async fn release_unsold(
-    db: &mut SqliteConnection,
+    db: &mut Db<'_>,
     show: ShowId,
 ) -> Result<Vec<ListingRow>, Failure> {
     let known = required(db, show).await?;
@@ -170,17 +169,17 @@ pub(super) async fn release_unsold(
         // Sold units leave the seller's inventory, unsold ones only the show's part of it.
         query(
             "UPDATE skus SET allocated = allocated - l.total, inventory = inventory - l.claimed
-             FROM listings l WHERE l.sku = skus.id AND l.show = ?1",
+             FROM listings l WHERE l.sku = skus.id AND l.show = $1",
         )
-        .bind(show.to_string())
+        .bind(show)
         .execute(&mut *db)
         .await?;
-        query("UPDATE listings SET total = claimed, version = version + 1 WHERE show = ?1")
-            .bind(show.to_string())
+        query("UPDATE listings SET total = claimed, version = version + 1 WHERE show = $1")
+            .bind(show)
             .execute(&mut *db)
             .await?;
-        query("UPDATE shows SET released = 1 WHERE id = ?1")
-            .bind(show.to_string())
+        query("UPDATE shows SET released = 1 WHERE id = $1")
+            .bind(show)
             .execute(&mut *db)
             .await?;
     }
@@ -188,9 +187,9 @@ pub(super) async fn release_unsold(
 }
 
 /// Units that come back to this listing go to the inventory, because its show is over and done.
-pub(super) async fn is_released(db: &mut SqliteConnection, show: ShowId) -> sqlx::Result<bool> {
-    let row = query("SELECT released FROM shows WHERE id = ?1")
-        .bind(show.to_string())
+pub(super) async fn is_released(db: &mut Db<'_>, show: ShowId) -> sqlx::Result<bool> {
+    let row = query("SELECT released FROM shows WHERE id = $1")
+        .bind(show)
         .fetch_optional(db)
         .await?;
     row.map_or(Ok(false), |row| row.flag("released"))
@@ -200,18 +199,18 @@ pub(super) fn unknown() -> Refused {
     Refused::new(RefusalCode::ShowUnknown, "there is no such show")
 }
 
-fn show_of(row: &SqliteRow) -> sqlx::Result<ShowRow> {
+fn show_of(row: &Row) -> sqlx::Result<ShowRow> {
     Ok(ShowRow {
-        id: row.parsed("id")?,
-        seller: row.parsed("seller")?,
+        id: row.id("id")?,
+        seller: row.id("seller")?,
         seller_name: row.text("seller_name")?,
         title: row.text("title")?,
         state: row.named("state", state_of)?,
-        currency: row.parsed("currency")?,
+        currency: row.currency()?,
         starts_at: row.maybe_at("starts_at")?,
         live_at: row.maybe_at("live_at")?,
         ended_at: row.maybe_at("ended_at")?,
-        poster: row.maybe_parsed("poster")?,
+        poster: row.maybe_id("poster")?,
         reservation_ttl_s: row.count("reservation_ttl_s")?,
         order_deadline_s: row.count("order_deadline_s")?,
         created_at: row.at("created_at")?,

@@ -1,89 +1,104 @@
 //! Columns into types. A column that does not hold what was written there is an error of the
 //! database, never a panic.
 
-use std::str::FromStr;
-
+use sqlx::error::UnexpectedNullError;
+use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Decode, Row, Sqlite, Type};
+use sqlx::{Decode, Postgres, Row as _, Sqlite, Type};
+use uuid::Uuid;
 use vetrina_core::checkout::BodyDigest;
-use vetrina_protocol::money::Money;
+use vetrina_protocol::money::{Currency, Money};
 use vetrina_protocol::time::UnixMs;
 use vetrina_protocol::view::ShowState;
 
-/// Reading one row.
-pub(super) trait Columns {
-    /// A column as SQLite has it.
-    fn get_as<'r, T: Decode<'r, Sqlite> + Type<Sqlite>>(&'r self, column: &str) -> sqlx::Result<T>;
+use super::db::LedgerId;
 
+/// A row of either database.
+pub(crate) enum Row {
+    Sqlite(SqliteRow),
+    Postgres(PgRow),
+}
+
+impl Row {
     /// Text.
-    fn text(&self, column: &str) -> sqlx::Result<String> {
-        self.get_as(column)
+    pub(super) fn text(&self, column: &str) -> sqlx::Result<String> {
+        self.get(column)
     }
     /// Text or NULL.
-    fn maybe_text(&self, column: &str) -> sqlx::Result<Option<String>> {
-        self.get_as(column)
+    pub(super) fn maybe_text(&self, column: &str) -> sqlx::Result<Option<String>> {
+        self.get(column)
     }
     /// A whole number.
-    fn int(&self, column: &str) -> sqlx::Result<i64> {
-        self.get_as(column)
+    pub(super) fn int(&self, column: &str) -> sqlx::Result<i64> {
+        self.get(column)
     }
     /// A number of units and the like.
-    fn count(&self, column: &str) -> sqlx::Result<u32> {
+    pub(super) fn count(&self, column: &str) -> sqlx::Result<u32> {
         let number = self.int(column)?;
         u32::try_from(number).map_err(|error| wrong(column, error))
     }
     /// A number that never was negative.
-    fn unsigned(&self, column: &str) -> sqlx::Result<u64> {
+    pub(super) fn unsigned(&self, column: &str) -> sqlx::Result<u64> {
         let number = self.int(column)?;
         u64::try_from(number).map_err(|error| wrong(column, error))
     }
-    /// An id, a currency, whatever text says.
-    fn parsed<T>(&self, column: &str) -> sqlx::Result<T>
-    where
-        T: FromStr,
-        T::Err: std::error::Error + Send + Sync + 'static,
-    {
-        let text: &str = self.get_as(column)?;
-        text.parse().map_err(|error| wrong(column, error))
+    /// An id.
+    pub(super) fn id<T: LedgerId>(&self, column: &str) -> sqlx::Result<T> {
+        self.maybe_id(column)?
+            .ok_or_else(|| wrong(column, UnexpectedNullError))
     }
-    /// The same or NULL.
-    fn maybe_parsed<T>(&self, column: &str) -> sqlx::Result<Option<T>>
-    where
-        T: FromStr,
-        T::Err: std::error::Error + Send + Sync + 'static,
-    {
-        let text: Option<&str> = self.get_as(column)?;
-        text.map(str::parse)
-            .transpose()
-            .map_err(|error| wrong(column, error))
+    /// An id or NULL.
+    pub(super) fn maybe_id<T: LedgerId>(&self, column: &str) -> sqlx::Result<Option<T>> {
+        let id = match self {
+            Self::Sqlite(row) => {
+                let text: Option<&str> = row.try_get(column)?;
+                let id = text.map(Uuid::try_parse).transpose();
+                id.map_err(|error| wrong(column, error))?
+            }
+            Self::Postgres(row) => row.try_get(column)?,
+        };
+        Ok(id.map(|id| T::of(id.as_u128())))
     }
     /// A moment.
-    fn at(&self, column: &str) -> sqlx::Result<UnixMs> {
+    pub(super) fn at(&self, column: &str) -> sqlx::Result<UnixMs> {
         self.int(column).map(UnixMs)
     }
     /// A moment or NULL.
-    fn maybe_at(&self, column: &str) -> sqlx::Result<Option<UnixMs>> {
-        let number: Option<i64> = self.get_as(column)?;
+    pub(super) fn maybe_at(&self, column: &str) -> sqlx::Result<Option<UnixMs>> {
+        let number: Option<i64> = self.get(column)?;
         Ok(number.map(UnixMs))
     }
     /// Yes or no.
-    fn flag(&self, column: &str) -> sqlx::Result<bool> {
+    pub(super) fn flag(&self, column: &str) -> sqlx::Result<bool> {
         Ok(self.int(column)? != 0)
     }
+    /// The column `currency`.
+    pub(super) fn currency(&self) -> sqlx::Result<Currency> {
+        let text: &str = self.get("currency")?;
+        text.parse().map_err(|error| wrong("currency", error))
+    }
     /// Minor units of `currency`.
-    fn money(&self, column: &str) -> sqlx::Result<Money> {
-        Ok(Money::new(self.int(column)?, self.parsed("currency")?))
+    pub(super) fn money(&self, column: &str) -> sqlx::Result<Money> {
+        Ok(Money::new(self.int(column)?, self.currency()?))
     }
     /// A name out of a closed set.
-    fn named<T>(&self, column: &str, from: impl Fn(&str) -> Option<T>) -> sqlx::Result<T> {
-        let text: &str = self.get_as(column)?;
+    pub(super) fn named<T>(
+        &self,
+        column: &str,
+        from: impl Fn(&str) -> Option<T>,
+    ) -> sqlx::Result<T> {
+        let text: &str = self.get(column)?;
         from(text).ok_or_else(|| wrong(column, std::io::Error::other("not one of its names")))
     }
-}
 
-impl Columns for SqliteRow {
-    fn get_as<'r, T: Decode<'r, Sqlite> + Type<Sqlite>>(&'r self, column: &str) -> sqlx::Result<T> {
-        self.try_get(column)
+    fn get<'r, T>(&'r self, column: &str) -> sqlx::Result<T>
+    where
+        T: Decode<'r, Sqlite> + Type<Sqlite> + Decode<'r, Postgres> + Type<Postgres>,
+    {
+        match self {
+            Self::Sqlite(row) => row.try_get(column),
+            Self::Postgres(row) => row.try_get(column),
+        }
     }
 }
 
@@ -136,9 +151,4 @@ pub(super) fn digest(text: &str) -> Option<BodyDigest> {
         *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
     }
     Some(BodyDigest(bytes))
-}
-
-/// A JSON array for `json_each`.
-pub(super) fn json(rows: &impl serde::Serialize) -> String {
-    serde_json::to_string(rows).expect("texts and numbers always encode")
 }

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{SqliteConnection, query};
 use vetrina_core::limits::STOCK_TOTAL_MAX;
 use vetrina_core::price;
 use vetrina_core::refused::Refused;
@@ -11,40 +9,35 @@ use vetrina_protocol::id::{PictureId, ProductId, SellerId, SkuId};
 use vetrina_protocol::money::Money;
 use vetrina_protocol::refusal::RefusalCode;
 
+use super::db::{Db, query, query_one_of};
 use super::pages::Window;
-use super::rows::{Columns, hex, json};
+use super::rows::{Row, hex};
 use super::writer::Failure;
 use crate::ledger::{NewSkuRow, Once, PictureRow, ProductChange, ProductRow, SellerRow, SkuRow};
 
 /// Most variants of one product.
 const SKUS_MAX: usize = 100;
 
-pub(super) async fn put_seller(
-    db: &mut SqliteConnection,
-    seller: &SellerRow,
-) -> Result<(), Failure> {
+pub(super) async fn put_seller(db: &mut Db<'_>, seller: &SellerRow) -> Result<(), Failure> {
     query(
-        "INSERT INTO sellers (id, name) VALUES (?1, ?2)
+        "INSERT INTO sellers (id, name) VALUES ($1, $2)
          ON CONFLICT (id) DO UPDATE SET name = excluded.name",
     )
-    .bind(seller.id.to_string())
+    .bind(seller.id)
     .bind(&seller.name)
     .execute(db)
     .await?;
     Ok(())
 }
 
-pub(super) async fn seller(
-    db: &mut SqliteConnection,
-    seller: SellerId,
-) -> sqlx::Result<Option<SellerRow>> {
-    let row = query("SELECT id, name FROM sellers WHERE id = ?1")
-        .bind(seller.to_string())
+pub(super) async fn seller(db: &mut Db<'_>, seller: SellerId) -> sqlx::Result<Option<SellerRow>> {
+    let row = query("SELECT id, name FROM sellers WHERE id = $1")
+        .bind(seller)
         .fetch_optional(db)
         .await?;
     row.map(|row| {
         Ok(SellerRow {
-            id: row.parsed("id")?,
+            id: row.id("id")?,
             name: row.text("name")?,
         })
     })
@@ -52,12 +45,9 @@ pub(super) async fn seller(
 }
 
 /// What this key made before, if it did.
-pub(super) async fn made_before(
-    db: &mut SqliteConnection,
-    once: &Once,
-) -> Result<Option<String>, Failure> {
-    let row = query("SELECT body, made FROM once WHERE seller = ?1 AND key = ?2")
-        .bind(once.seller.to_string())
+pub(super) async fn made_before(db: &mut Db<'_>, once: &Once) -> Result<Option<String>, Failure> {
+    let row = query("SELECT body, made FROM once WHERE seller = $1 AND key = $2")
+        .bind(once.seller)
         .bind(&once.key)
         .fetch_optional(db)
         .await?;
@@ -74,13 +64,9 @@ pub(super) async fn made_before(
 }
 
 /// Remembers what this key made.
-pub(super) async fn remember(
-    db: &mut SqliteConnection,
-    once: &Once,
-    made: &str,
-) -> Result<(), Failure> {
-    query("INSERT INTO once (seller, key, body, made) VALUES (?1, ?2, ?3, ?4)")
-        .bind(once.seller.to_string())
+pub(super) async fn remember(db: &mut Db<'_>, once: &Once, made: &str) -> Result<(), Failure> {
+    query("INSERT INTO once (seller, key, body, made) VALUES ($1, $2, $3, $4)")
+        .bind(once.seller)
         .bind(&once.key)
         .bind(hex(&once.body.0))
         .bind(made)
@@ -89,37 +75,34 @@ pub(super) async fn remember(
     Ok(())
 }
 
-pub(super) async fn put_picture(
-    db: &mut SqliteConnection,
-    picture: &PictureRow,
-) -> Result<(), Failure> {
+pub(super) async fn put_picture(db: &mut Db<'_>, picture: &PictureRow) -> Result<(), Failure> {
     require_seller(db, picture.seller).await?;
     query(
         "INSERT INTO pictures (id, seller, content_type, bytes, created_at)
-         VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (id) DO NOTHING",
+         VALUES ($1, $2, $3, $4, $5) ON CONFLICT (id) DO NOTHING",
     )
-    .bind(picture.id.to_string())
-    .bind(picture.seller.to_string())
+    .bind(picture.id)
+    .bind(picture.seller)
     .bind(&picture.content_type)
     .bind(picture.bytes)
-    .bind(picture.created_at.0)
+    .bind(picture.created_at)
     .execute(db)
     .await?;
     Ok(())
 }
 
 pub(super) async fn picture(
-    db: &mut SqliteConnection,
+    db: &mut Db<'_>,
     picture: PictureId,
 ) -> sqlx::Result<Option<PictureRow>> {
-    let row = query("SELECT * FROM pictures WHERE id = ?1")
-        .bind(picture.to_string())
+    let row = query("SELECT * FROM pictures WHERE id = $1")
+        .bind(picture)
         .fetch_optional(db)
         .await?;
     row.map(|row| {
         Ok(PictureRow {
-            id: row.parsed("id")?,
-            seller: row.parsed("seller")?,
+            id: row.id("id")?,
+            seller: row.id("seller")?,
             content_type: row.text("content_type")?,
             bytes: row.count("bytes")?,
             created_at: row.at("created_at")?,
@@ -129,7 +112,7 @@ pub(super) async fn picture(
 }
 
 pub(super) async fn create_product(
-    db: &mut SqliteConnection,
+    db: &mut Db<'_>,
     once: &Once,
     product: &ProductRow,
     skus: &[NewSkuRow],
@@ -144,14 +127,14 @@ pub(super) async fn create_product(
     }
     query(
         "INSERT INTO products (id, seller, title, description, picture, created_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+         VALUES ($1, $2, $3, $4, $5, $6)",
     )
-    .bind(product.id.to_string())
-    .bind(product.seller.to_string())
+    .bind(product.id)
+    .bind(product.seller)
     .bind(&product.title)
     .bind(&product.description)
-    .bind(product.picture.map(|picture| picture.to_string()))
-    .bind(product.created_at.0)
+    .bind(product.picture)
+    .bind(product.created_at)
     .execute(&mut *db)
     .await?;
     for (place, sku) in (0..).zip(skus) {
@@ -162,13 +145,13 @@ pub(super) async fn create_product(
 }
 
 pub(super) async fn product(
-    db: &mut SqliteConnection,
+    db: &mut Db<'_>,
     seller: SellerId,
     product: ProductId,
 ) -> sqlx::Result<Option<ProductRow>> {
-    let row = query("SELECT * FROM products WHERE id = ?1 AND seller = ?2")
-        .bind(product.to_string())
-        .bind(seller.to_string())
+    let row = query("SELECT * FROM products WHERE id = $1 AND seller = $2")
+        .bind(product)
+        .bind(seller)
         .fetch_optional(&mut *db)
         .await?;
     let products = with_skus(db, row.into_iter().collect()).await?;
@@ -176,17 +159,17 @@ pub(super) async fn product(
 }
 
 pub(super) async fn products(
-    db: &mut SqliteConnection,
+    db: &mut Db<'_>,
     seller: SellerId,
     window: &Window,
 ) -> sqlx::Result<Vec<ProductRow>> {
     let rows = query(
-        "SELECT * FROM products WHERE seller = ?1 AND (created_at, id) < (?2, ?3)
-         ORDER BY created_at DESC, id DESC LIMIT ?4",
+        "SELECT * FROM products WHERE seller = $1 AND (created_at, id) < ($2, $3)
+         ORDER BY created_at DESC, id DESC LIMIT $4",
     )
-    .bind(seller.to_string())
+    .bind(seller)
     .bind(window.at)
-    .bind(&window.id)
+    .bind(window.id)
     .bind(window.rows)
     .fetch_all(&mut *db)
     .await?;
@@ -194,7 +177,7 @@ pub(super) async fn products(
 }
 
 pub(super) async fn change_product(
-    db: &mut SqliteConnection,
+    db: &mut Db<'_>,
     seller: SellerId,
     product: ProductId,
     change: &ProductChange,
@@ -202,29 +185,29 @@ pub(super) async fn change_product(
     required(db, seller, product).await?;
     require_picture(db, seller, change.picture).await?;
     query(
-        "UPDATE products SET title = coalesce(?2, title),
-           description = coalesce(?3, description), picture = coalesce(?4, picture)
-         WHERE id = ?1",
+        "UPDATE products SET title = coalesce($2, title),
+           description = coalesce($3, description), picture = coalesce($4, picture)
+         WHERE id = $1",
     )
-    .bind(product.to_string())
+    .bind(product)
     .bind(&change.title)
     .bind(&change.description)
-    .bind(change.picture.map(|picture| picture.to_string()))
+    .bind(change.picture)
     .execute(&mut *db)
     .await?;
     query(
         "UPDATE listings SET version = version + 1
-         WHERE sku IN (SELECT id FROM skus WHERE product = ?1)
+         WHERE sku IN (SELECT id FROM skus WHERE product = $1)
            AND show IN (SELECT id FROM shows WHERE state NOT IN ('ended', 'replay'))",
     )
-    .bind(product.to_string())
+    .bind(product)
     .execute(&mut *db)
     .await?;
     required(db, seller, product).await
 }
 
 pub(super) async fn add_sku(
-    db: &mut SqliteConnection,
+    db: &mut Db<'_>,
     seller: SellerId,
     product: ProductId,
     sku: &NewSkuRow,
@@ -239,7 +222,7 @@ pub(super) async fn add_sku(
 }
 
 pub(super) async fn set_sku(
-    db: &mut SqliteConnection,
+    db: &mut Db<'_>,
     seller: SellerId,
     sku: SkuId,
     price: Money,
@@ -247,9 +230,9 @@ pub(super) async fn set_sku(
 ) -> Result<SkuRow, Failure> {
     price::check(price, price.currency)?;
     check_inventory(inventory)?;
-    let row = query("SELECT * FROM skus WHERE id = ?1 AND seller = ?2")
-        .bind(sku.to_string())
-        .bind(seller.to_string())
+    let row = query("SELECT * FROM skus WHERE id = $1 AND seller = $2")
+        .bind(sku)
+        .bind(seller)
         .fetch_optional(&mut *db)
         .await?;
     let mut known = sku_of(&row.ok_or_else(product_unknown)?)?;
@@ -262,8 +245,8 @@ pub(super) async fn set_sku(
             ),
         )));
     }
-    query("UPDATE skus SET price_minor = ?2, currency = ?3, inventory = ?4 WHERE id = ?1")
-        .bind(sku.to_string())
+    query("UPDATE skus SET price_minor = $2, currency = $3, inventory = $4 WHERE id = $1")
+        .bind(sku)
         .bind(price.amount_minor)
         .bind(price.currency.as_str())
         .bind(inventory)
@@ -275,12 +258,12 @@ pub(super) async fn set_sku(
 }
 
 pub(super) async fn sku_by_code(
-    db: &mut SqliteConnection,
+    db: &mut Db<'_>,
     seller: SellerId,
     code: &str,
 ) -> sqlx::Result<Option<SkuRow>> {
-    let row = query("SELECT * FROM skus WHERE seller = ?1 AND code = ?2")
-        .bind(seller.to_string())
+    let row = query("SELECT * FROM skus WHERE seller = $1 AND code = $2")
+        .bind(seller)
         .bind(code)
         .fetch_optional(db)
         .await?;
@@ -289,16 +272,16 @@ pub(super) async fn sku_by_code(
 
 /// Refuses a picture that is not this seller's.
 pub(super) async fn require_picture(
-    db: &mut SqliteConnection,
+    db: &mut Db<'_>,
     seller: SellerId,
     picture: Option<PictureId>,
 ) -> Result<(), Failure> {
     let Some(picture) = picture else {
         return Ok(());
     };
-    let row = query("SELECT 1 FROM pictures WHERE id = ?1 AND seller = ?2")
-        .bind(picture.to_string())
-        .bind(seller.to_string())
+    let row = query("SELECT 1 FROM pictures WHERE id = $1 AND seller = $2")
+        .bind(picture)
+        .bind(seller)
         .fetch_optional(db)
         .await?;
     match row {
@@ -308,7 +291,7 @@ pub(super) async fn require_picture(
 }
 
 /// Refuses a seller that does not exist.
-pub(super) async fn require_seller(db: &mut SqliteConnection, id: SellerId) -> Result<(), Failure> {
+pub(super) async fn require_seller(db: &mut Db<'_>, id: SellerId) -> Result<(), Failure> {
     match seller(db, id).await? {
         Some(_) => Ok(()),
         None => Err(invalid("seller: there is no such account").into()),
@@ -326,26 +309,18 @@ pub(super) fn product_unknown() -> Refused {
     )
 }
 
-async fn existing(
-    db: &mut SqliteConnection,
-    seller: SellerId,
-    made: &str,
-) -> Result<ProductRow, Failure> {
+async fn existing(db: &mut Db<'_>, seller: SellerId, made: &str) -> Result<ProductRow, Failure> {
     let made = made.parse().map_err(|_| product_unknown())?;
     required(db, seller, made).await
 }
 
-async fn required(
-    db: &mut SqliteConnection,
-    seller: SellerId,
-    id: ProductId,
-) -> Result<ProductRow, Failure> {
+async fn required(db: &mut Db<'_>, seller: SellerId, id: ProductId) -> Result<ProductRow, Failure> {
     let found = product(db, seller, id).await?;
     found.ok_or_else(|| product_unknown().into())
 }
 
 async fn insert_sku(
-    db: &mut SqliteConnection,
+    db: &mut Db<'_>,
     seller: SellerId,
     product: ProductId,
     place: i64,
@@ -356,11 +331,11 @@ async fn insert_sku(
     let done = query(
         "INSERT INTO skus (id, product, seller, place, code, variant, price_minor, currency,
            inventory)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (seller, code) DO NOTHING",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (seller, code) DO NOTHING",
     )
-    .bind(sku.id.to_string())
-    .bind(product.to_string())
-    .bind(seller.to_string())
+    .bind(sku.id)
+    .bind(product)
+    .bind(seller)
     .bind(place)
     .bind(&sku.code)
     .bind(&sku.variant)
@@ -369,7 +344,7 @@ async fn insert_sku(
     .bind(sku.inventory)
     .execute(db)
     .await?;
-    if done.rows_affected() == 1 {
+    if done == 1 {
         return Ok(());
     }
     Err(invalid(format!(
@@ -388,17 +363,16 @@ fn check_inventory(inventory: u32) -> Result<(), Refused> {
     )))
 }
 
-async fn with_skus(
-    db: &mut SqliteConnection,
-    products: Vec<SqliteRow>,
-) -> sqlx::Result<Vec<ProductRow>> {
+async fn with_skus(db: &mut Db<'_>, products: Vec<Row>) -> sqlx::Result<Vec<ProductRow>> {
     let mut found: Vec<ProductRow> = products.iter().map(product_of).collect::<Result<_, _>>()?;
-    let ids: Vec<String> = found.iter().map(|product| product.id.to_string()).collect();
-    let rows = query(
-        "SELECT * FROM skus WHERE product IN (SELECT value FROM json_each(?1))
-         ORDER BY product, place",
+    if found.is_empty() {
+        return Ok(found);
+    }
+    let rows = query_one_of!(
+        "SELECT * FROM skus WHERE product",
+        "ORDER BY product, place"
     )
-    .bind(json(&ids))
+    .bind_ids(found.iter().map(|product| product.id))
     .fetch_all(db)
     .await?;
     let mut skus: BTreeMap<ProductId, Vec<SkuRow>> = BTreeMap::new();
@@ -412,22 +386,22 @@ async fn with_skus(
     Ok(found)
 }
 
-fn product_of(row: &SqliteRow) -> sqlx::Result<ProductRow> {
+fn product_of(row: &Row) -> sqlx::Result<ProductRow> {
     Ok(ProductRow {
-        id: row.parsed("id")?,
-        seller: row.parsed("seller")?,
+        id: row.id("id")?,
+        seller: row.id("seller")?,
         title: row.text("title")?,
         description: row.maybe_text("description")?,
-        picture: row.maybe_parsed("picture")?,
+        picture: row.maybe_id("picture")?,
         skus: Vec::new(),
         created_at: row.at("created_at")?,
     })
 }
 
-fn sku_of(row: &SqliteRow) -> sqlx::Result<SkuRow> {
+fn sku_of(row: &Row) -> sqlx::Result<SkuRow> {
     Ok(SkuRow {
-        id: row.parsed("id")?,
-        product: row.parsed("product")?,
+        id: row.id("id")?,
+        product: row.id("product")?,
         code: row.text("code")?,
         variant: row.maybe_text("variant")?,
         price: row.money("price_minor")?,

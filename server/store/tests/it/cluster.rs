@@ -1,0 +1,279 @@
+//! A PostgreSQL of a test's own: real, in a temporary folder, on a local socket, gone when the test
+//! is. A folder that `initdb` and our migrations have filled is kept in the target directory and
+//! copied, so that a test waits for a start only.
+//!
+//! Whoever kills the test process leaves nothing behind: a shell waits on a pipe for its end, stops
+//! the server by the pid in the folder, and removes the folder.
+
+use std::fs::File;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+
+use vetrina_store::ledger::Ledger as _;
+use vetrina_store::postgres::PostgresLedger;
+
+/// The folder's guard. `$1` is the folder.
+const GUARD: &str = r#"
+read -r _
+pid=$(head -n 1 "$1/data/postmaster.pid" 2>/dev/null)
+if [ -n "$pid" ]; then
+  kill -QUIT "$pid"; kill -CONT "$pid"
+  while [ "$(readlink "/proc/$pid/cwd")" = "$1/data" ]; do sleep 0.02; done
+fi
+rm -rf "$1"
+"#;
+/// Who runs the server when we are root, which it refuses: nobody.
+const NOBODY: &str = "65534";
+const DATABASE: &str = "ledger";
+
+/// One running server.
+pub(crate) struct Cluster {
+    folder: PathBuf,
+    /// `None` while it is dead. A lock because a test that shares the world ends and starts it.
+    server: Mutex<Option<Child>>,
+    guard: Child,
+}
+
+impl Cluster {
+    /// A server with an empty ledger.
+    pub(crate) fn start() -> Self {
+        let template = template();
+        let cluster = Self::in_new_folder(&mut |data| copy(&template, data));
+        cluster.start_server();
+        cluster
+    }
+
+    /// Where its ledger is.
+    pub(crate) fn url(&self) -> String {
+        self.url_of(DATABASE)
+    }
+
+    /// Where another database of it is.
+    pub(crate) fn url_of(&self, database: &str) -> String {
+        format!(
+            "postgres://vetrina@localhost/{database}?host={}",
+            self.folder.display()
+        )
+    }
+
+    /// The power fails: nothing is written any more. The next start finds what was on disk.
+    pub(crate) fn kill_nine(&self) {
+        let mut server = self.take_server().expect("it runs");
+        let processes = self.processes();
+        server.kill().expect("killed");
+        server.wait().expect("ended");
+        signal("KILL", &processes);
+        // Its memory is free when its processes are gone.
+        for pid in processes {
+            while is_alive(pid, &self.data()) {
+                std::thread::yield_now();
+            }
+        }
+    }
+
+    /// Starts the server on what the folder has.
+    pub(crate) fn start_server(&self) {
+        let mut command = as_nobody(&binary("postgres"));
+        command.arg("-D").arg(self.data());
+        command.arg("-k").arg(&self.folder);
+        for setting in [
+            "listen_addresses=",
+            "shared_buffers=32MB",
+            "max_connections=80",
+            "max_wal_size=64MB",
+            "logging_collector=off",
+        ] {
+            command.arg("-c").arg(setting);
+        }
+        let mut server = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("PostgreSQL starts");
+        let mut lines = BufReader::new(server.stderr.take().expect("a pipe")).lines();
+        let mut said = Vec::new();
+        let ready = lines.by_ref().map_while(Result::ok).any(|line| {
+            said.push(line);
+            said.last()
+                .is_some_and(|line| line.contains("ready to accept connections"))
+        });
+        assert!(ready, "PostgreSQL does not start: {}", said.join("\n"));
+        // What it says later is read, so that it never waits for us.
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
+        *self.server.lock().expect("no panic") = Some(server);
+    }
+
+    /// Stops all of its processes in the middle of what they do, or lets them go on.
+    pub(crate) fn freeze(&self, frozen: bool) {
+        signal(if frozen { "STOP" } else { "CONT" }, &self.processes());
+    }
+
+    fn take_server(&self) -> Option<Child> {
+        self.server.lock().expect("no panic").take()
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    /// All processes that work in the folder.
+    fn processes(&self) -> Vec<u32> {
+        let data = self.data();
+        let entries = std::fs::read_dir("/proc").expect("readable");
+        let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        pids.filter(|pid| is_alive(*pid, &data)).collect()
+    }
+
+    /// A folder with a guard, filled by `fill`.
+    fn in_new_folder(fill: &mut dyn FnMut(&Path)) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder").keep();
+        let guard = Command::new("sh")
+            .args(["-c", GUARD, "guard"])
+            .arg(&folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            // Ctrl-C in the terminal is not for it.
+            .process_group(0)
+            .spawn()
+            .expect("sh starts");
+        fill(&folder.join("data"));
+        if is_root() {
+            run(Command::new("chown").args(["-R", NOBODY]).arg(&folder));
+        }
+        Self {
+            folder,
+            server: Mutex::new(None),
+            guard,
+        }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        drop(self.guard.stdin.take());
+        let ended = self.guard.wait();
+        if let Some(mut server) = self.take_server() {
+            server.wait().expect("it was ended");
+        }
+        assert!(ended.expect("it waits for us").success(), "a folder stays");
+    }
+}
+
+/// A data folder with our schema in it, made once per version of both.
+fn template() -> PathBuf {
+    let version = Command::new(binary("postgres")).arg("--version").output();
+    let mut hasher = DefaultHasher::new();
+    version
+        .expect("it says its version")
+        .stdout
+        .hash(&mut hasher);
+    include_str!("../../migrations/postgres/0001_ledger.sql").hash(&mut hasher);
+    let kept = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let template = kept.join(format!("postgres-{:016x}", hasher.finish()));
+    // One process makes it, the others wait here.
+    let lock = File::create(kept.join("postgres.lock")).expect("a lock file");
+    lock.lock().expect("locked");
+    if !template.exists() {
+        make_template(&template);
+    }
+    template
+}
+
+fn make_template(template: &Path) {
+    let cluster = Cluster::in_new_folder(&mut |_| ());
+    run(as_nobody(&binary("initdb"))
+        .args(["--auth=trust", "--username=vetrina", "--encoding=UTF8"])
+        .args(["--locale=C", "--wal-segsize=1", "--no-sync", "-D"])
+        .arg(cluster.data()));
+    cluster.start_server();
+    let (admin, url) = (cluster.url_of("postgres"), cluster.url());
+    // A runtime of its own, in a thread of its own: the caller may be inside of one.
+    let filled = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        runtime.block_on(async {
+            crate::sql::execute(&admin, "CREATE DATABASE ledger").await;
+            let ledger = PostgresLedger::connect(&url).await.expect("it opens");
+            ledger.close().await;
+        });
+    });
+    filled.join().expect("filled");
+    let mut server = cluster.take_server().expect("it runs");
+    signal("INT", &[server.id()]);
+    assert!(server.wait().expect("ended").success());
+    let part = template.with_extension("part");
+    if part.exists() {
+        std::fs::remove_dir_all(&part).expect("removed");
+    }
+    copy(&cluster.data(), &part);
+    std::fs::rename(part, template).expect("renamed");
+}
+
+fn copy(from: &Path, to: &Path) {
+    run(Command::new("cp").arg("-a").arg(from).arg(to));
+}
+
+/// A program of PostgreSQL: from Debian's newest version, or as the system finds it.
+fn binary(name: &str) -> PathBuf {
+    let versions = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten();
+    let newest = versions
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
+        .max();
+    newest.map_or_else(
+        || name.into(),
+        |version| format!("/usr/lib/postgresql/{version}/bin/{name}").into(),
+    )
+}
+
+fn as_nobody(program: &Path) -> Command {
+    if !is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    let (user, group) = (format!("--reuid={NOBODY}"), format!("--regid={NOBODY}"));
+    command.args([&user, &group, "--clear-groups"]).arg(program);
+    // Root's present folder may be closed to nobody.
+    command.current_dir("/");
+    command
+}
+
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self").expect("Linux").uid() == 0
+}
+
+/// The process works in this data folder.
+fn is_alive(pid: u32, data: &Path) -> bool {
+    std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == data)
+}
+
+fn signal(name: &str, pids: &[u32]) {
+    let pids = pids.iter().map(u32::to_string);
+    // One that is gone already needs no signal.
+    let sent = Command::new("kill")
+        .arg(format!("-{name}"))
+        .args(pids)
+        .output();
+    drop(sent.expect("kill starts"));
+}
+
+fn run(command: &mut Command) {
+    let said = command.output();
+    let said = said.unwrap_or_else(|error| {
+        panic!("{command:?}: {error}; install PostgreSQL (Debian: postgresql) and util-linux")
+    });
+    let (out, error) = (&said.stdout, &said.stderr);
+    assert!(
+        said.status.success(),
+        "{command:?}: {}{}",
+        String::from_utf8_lossy(out),
+        String::from_utf8_lossy(error)
+    );
+}

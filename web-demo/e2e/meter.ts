@@ -9,6 +9,9 @@ interface InPage {
   readonly pins: readonly SeenPin[];
 }
 
+/** Further away, no frame tells of another one. */
+const NEIGHBOUR_MS_MAX = 300;
+
 let bundled: Promise<string> | undefined;
 
 /** Puts the meter into every document of the page, before its own scripts. */
@@ -70,8 +73,7 @@ export async function painted(page: Page, count: number, withinMs: number): Prom
 }
 
 /** The clock in the frame with this media time, by the frames that this viewer saw: the frame
- *  itself, or, when the browser skipped it, its neighbour and the difference of their timestamps.
- *  */
+ *  itself, or, when the browser skipped it, its neighbour and the difference of their timestamps. */
 export function drawnAt(seen: readonly SeenFrame[], mediaTime: number): number | undefined {
   const wanted = mediaTime % 2 ** 32;
   let best: { distance: number; drawn: number } | undefined;
@@ -81,7 +83,7 @@ export function drawnAt(seen: readonly SeenFrame[], mediaTime: number): number |
     const distance = Math.abs(ticks);
     if (!best || distance < best.distance) best = { distance, drawn: drawn + ticks / 90 };
   }
-  return best && best.distance < 90 * 100 ? best.drawn : undefined;
+  return best && best.distance < 90 * NEIGHBOUR_MS_MAX ? best.drawn : undefined;
 }
 
 async function bundle(): Promise<string> {

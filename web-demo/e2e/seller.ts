@@ -3,8 +3,8 @@ import type { Browser, Locator, Page } from 'playwright-core';
 import { person, type Opened, type PageOptions } from './browser.ts';
 import type { Server } from './server.ts';
 
-const OPEN_MS_MAX = 15_000;
-const LIVE_MS_MAX = 20_000;
+const OPEN_MS_MAX = 30_000;
+const LIVE_MS_MAX = 40_000;
 
 export class Seller {
   private constructor(

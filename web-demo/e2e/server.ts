@@ -7,8 +7,8 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { ShowPatch, Show, TokenGrant } from '@vetrina/client';
 
-const START_MS_MAX = 30_000;
-const STOP_MS_MAX = 15_000;
+const START_MS_MAX = 60_000;
+const STOP_MS_MAX = 30_000;
 const LOG_CHARS_MAX = 200_000;
 
 export interface Links {

@@ -10,11 +10,11 @@ export default defineConfig({
     globalSetup: ['contact_sheet.ts'],
     fileParallelism: false,
     sequence: { concurrent: false },
-    testTimeout: 120_000,
-    hookTimeout: 60_000,
+    testTimeout: 300_000,
+    hookTimeout: 120_000,
     // A test that builds on the one before says little once that one has failed.
     bail: 0,
-    expect: { poll: { timeout: 10_000, interval: 50 } },
+    expect: { poll: { timeout: 30_000, interval: 50 } },
     reporters: ['verbose'],
   },
 });

@@ -23,6 +23,12 @@ export const en = {
   alerts: {
     title: 'Alerts',
     none: 'Nothing asks for you now. What does appears here, with what to do.',
+    silent: 'The server sends no figures',
+    silentTodo: [
+      'Look whether it runs, and what its log said last.',
+      'Look whether this device reaches it: its ops address is a port of its own.',
+      'What was confirmed to buyers is on disk; after a start viewers come back by themselves.',
+    ],
     over: 'Over by now',
     began: (when: string) => `began ${when}`,
     ended: (when: string) => `over ${when}`,

@@ -22,6 +22,12 @@ export const it: OpsWords = {
   alerts: {
     title: 'Avvisi',
     none: 'Ora non c’è nulla da fare. Quando serve, compare qui insieme a che cosa fare.',
+    silent: 'Il server non manda dati',
+    silentTodo: [
+      'Verifica che sia in funzione e che cosa dice il log alla fine.',
+      'Verifica che questo dispositivo lo raggiunga: l’indirizzo di ops ha una porta tutta sua.',
+      'Ciò che è stato confermato è su disco; dopo l’avvio gli spettatori tornano da soli.',
+    ],
     over: 'Già passati',
     began: (when) => `iniziato ${when}`,
     ended: (when) => `finito ${when}`,

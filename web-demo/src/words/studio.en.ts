@@ -175,7 +175,7 @@ export const en = {
   } satisfies Record<OrderState, string>,
 
   totals: 'Totals of the show',
-  viewers: 'Viewers',
+  viewers: (count: number) => plural(count, { one: 'Viewer', other: 'Viewers' }),
   reservedUnits: 'Reserved',
   paidUnits: 'Paid',
   money: 'Money',

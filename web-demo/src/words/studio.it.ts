@@ -179,7 +179,7 @@ export const it: StudioWords = {
   },
 
   totals: 'Totali della diretta',
-  viewers: 'Spettatori',
+  viewers: (count) => plural(count, { one: 'Spettatore', other: 'Spettatori' }),
   reservedUnits: 'Prenotati',
   paidUnits: 'Pagati',
   money: 'Incasso',

@@ -1,7 +1,7 @@
 // Chromium with a fake camera, and pages whose faults are collected: errors, refused policies,
 // requests to strangers, failing answers.
 import { join } from 'node:path';
-import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core';
+import { chromium, type Browser, type BrowserContext, type Page, type Route } from 'playwright-core';
 import type { Server } from './server.ts';
 
 export const PHONE = { width: 390, height: 844 };
@@ -65,10 +65,18 @@ export async function person(
 /** `VETRINA_PAGES=dist`: pages from this folder in place of those in the binary, so that a change of
  *  a page is tested after `npm run build` alone. */
 async function fromFolder(context: BrowserContext, folder: string): Promise<void> {
-  await context.route(/^[^/]+\/\/[^/]+\/((assets|watch|studio)\/|ops([?#]|$))/, (route) => {
+  await context.route(/^[^/]+\/\/[^/]+\/((assets|watch|studio)\/|ops([?#]|$))/, async (route) => {
     const { pathname } = new URL(route.request().url());
     const [, first = ''] = pathname.split('/');
-    const path = join(folder, first === 'assets' ? pathname : `${first}/index.html`);
-    return route.fulfill({ path });
+    if (first === 'assets') return route.fulfill({ path: join(folder, pathname) });
+    // The headers stay the server's: a page must work under its policy.
+    const { headers, status } = await fetched(route);
+    return route.fulfill({ path: join(folder, `${first}/index.html`), headers, status });
   });
+}
+
+async function fetched(route: Route): Promise<{ headers: Record<string, string>; status: number }> {
+  const response = await route.fetch();
+  const { 'content-length': _, ...headers } = response.headers();
+  return { headers, status: response.status() };
 }

@@ -1,7 +1,8 @@
 // Chromium with a fake camera, and pages whose faults are collected: errors, refused policies,
 // requests to strangers, failing answers.
 import { join } from 'node:path';
-import { chromium, type Browser, type BrowserContext, type Page, type Route } from 'playwright-core';
+import { chromium } from 'playwright-core';
+import type { Browser, BrowserContext, Page, Route } from 'playwright-core';
 import type { Server } from './server.ts';
 
 export const PHONE = { width: 390, height: 844 };
@@ -62,8 +63,8 @@ export async function person(
   return { context, page, faults };
 }
 
-/** `VETRINA_PAGES=dist`: pages from this folder in place of those in the binary, so that a change of
- *  a page is tested after `npm run build` alone. */
+/** `VETRINA_PAGES=dist`: pages from this folder in place of those in the binary, so that a change
+ *  of a page is tested after `npm run build` alone. */
 async function fromFolder(context: BrowserContext, folder: string): Promise<void> {
   await context.route(/^[^/]+\/\/[^/]+\/((assets|watch|studio)\/|ops([?#]|$))/, async (route) => {
     const { pathname } = new URL(route.request().url());

@@ -23,7 +23,7 @@ export async function install(page: Page): Promise<void> {
 /** What a browser may not tell of its frames. */
 export type Hidden = 'rtpTimestamp' | 'captureTime' | 'sources';
 
-/** Takes something away from the page, though not from the meter, which is to be installed first. */
+/** Takes something away from the page, though not from the meter, which is installed first. */
 export async function hide(page: Page, hidden: readonly Hidden[]): Promise<void> {
   await page.addInitScript((names: readonly string[]) => {
     const { prototype } = HTMLVideoElement;
@@ -73,7 +73,7 @@ export async function painted(page: Page, count: number, withinMs: number): Prom
 }
 
 /** The clock in the frame with this media time, by the frames that this viewer saw: the frame
- *  itself, or, when the browser skipped it, its neighbour and the difference of their timestamps. */
+ *  itself, or, where it was skipped, its neighbour and the difference of their timestamps. */
 export function drawnAt(seen: readonly SeenFrame[], mediaTime: number): number | undefined {
   const wanted = mediaTime % 2 ** 32;
   let best: { distance: number; drawn: number } | undefined;

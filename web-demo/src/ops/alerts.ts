@@ -2,7 +2,8 @@
 // long they must hold; the words, and what to do, are the page's.
 import type { OpsSample } from '@vetrina/client';
 
-export type AlertKind = 'buying' | 'money' | 'room' | 'interrupted' | 'few_video' | 'loss' | 'errors';
+type Asked = 'buying' | 'money' | 'room';
+export type AlertKind = Asked | 'interrupted' | 'few_video' | 'loss' | 'errors';
 
 /** What a sample says of one thing that is wrong. */
 interface Finding {
@@ -89,7 +90,9 @@ function findings({ answers, shows, figures }: OpsSample): Finding[] {
   }
   for (const { id, title, state, viewers, subscribers } of shows) {
     const show = { subject: title, amount: subscribers, of: viewers };
-    if (state === 'interrupted') found.push({ id: `interrupted ${id}`, kind: 'interrupted', ...show });
+    if (state === 'interrupted') {
+      found.push({ id: `interrupted ${id}`, kind: 'interrupted', ...show });
+    }
     if (state === 'live' && viewers >= VIEWERS_MIN && subscribers * 2 < viewers) {
       found.push({ id: `few_video ${id}`, kind: 'few_video', ...show });
     }

@@ -20,7 +20,7 @@ export interface KeeperOptions extends SessionOptions {
   readonly makePeer?: () => RTCPeerConnection;
 }
 
-/** A connection that is `disconnected` for so long gets new paths; short gaps heal by themselves. */
+/** A connection that is `disconnected` for so long gets new paths; short gaps heal alone. */
 export const DISCONNECTED_MS_MAX = 1_000;
 /** New paths that do not carry after this are given up, and with them the session. */
 export const RESTART_MS_MAX = 5_000;
@@ -80,7 +80,9 @@ export class Keeper {
     if (!this.#running || !peer || !session || this.#restarting) return false;
     const restarting = new AbortController();
     this.#restarting = restarting;
-    if (peer.connectionState !== 'connected') this.#state.set({ state: 'reconnecting', attempt: 0 });
+    if (peer.connectionState !== 'connected') {
+      this.#state.set({ state: 'reconnecting', attempt: 0 });
+    }
     this.#cancel();
     this.#timer = this.#runtime.after(RESTART_MS_MAX, () => restarting.abort());
     try {

@@ -29,7 +29,7 @@ export class Timeline {
     return Math.max(0, Math.round(serverMs * TICKS_PER_MS) + this.#best);
   }
 
-  /** A frame is up to one interval old when it is the newest: the stamp furthest ahead says most. */
+  /** The newest frame is up to one interval old: the stamp furthest ahead says most. */
   get #best(): number {
     return this.#ahead.length === 0 ? 0 : Math.max(...this.#ahead);
   }

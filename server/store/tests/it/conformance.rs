@@ -74,3 +74,4 @@ macro_rules! suite {
 
 suite!(sqlite_and_memory, world::SqliteAndMemory);
 suite!(postgres_and_memory, world::PostgresAndMemory);
+suite!(sqlite_and_redis, world::SqliteAndRedis);

@@ -4,4 +4,5 @@ mod cluster;
 mod conformance;
 mod durability;
 mod nodes;
+mod redis_server;
 mod sql;

@@ -138,7 +138,12 @@ pub(crate) async fn a_resume_continues_after_a_restart<B: Backend>(mut world: Wo
         }
     }
     let now = world.hot.position(world.show).await.expect("a position");
-    assert!(now.epoch > said[0].epoch, "each start is another epoch");
+    let is_another = now.epoch > said[0].epoch;
+    assert_eq!(
+        is_another,
+        !B::SHARED,
+        "another epoch, unless somebody else kept the log"
+    );
     let events = follow(&world, start).await.expect("nothing was lost");
     assert_eq!(kinds(&events), vec!["comment"; 30]);
     let events = follow(&world, said[14]).await.expect("nothing was lost");
@@ -147,7 +152,7 @@ pub(crate) async fn a_resume_continues_after_a_restart<B: Backend>(mut world: Wo
 
 pub(crate) async fn what_was_lost_is_said<B: Backend>(mut world: World<B>) {
     let kept = say(&world, "kept").await;
-    world.restart().await;
+    world.lose().await;
     let beyond = Position {
         epoch: kept.epoch,
         offset: kept.offset.next(),
@@ -225,10 +230,12 @@ pub(crate) async fn the_ledgers_word_is_logged_at_opening<B: Backend>(mut world:
     };
     let events = follow(&world, start).await.expect("readable");
     let mut told = kinds(&events);
-    let corrections = told.split_off(told.len() - 5);
+    let mut corrections = told.split_off(told.len() - 5);
+    // In which order the listings come to it is the store's business.
+    corrections[..3].sort_unstable();
     assert_eq!(
         corrections,
-        vec!["price", "stock", "listing", "order", "state"]
+        vec!["listing", "price", "stock", "order", "state"]
     );
     let (_, fold) = world.hot.fold(world.show).await.expect("the fold");
     assert_eq!(fold.run(), [third.id, second.id, first.id]);
@@ -391,10 +398,11 @@ pub(crate) async fn a_log_has_one_writer<B: Backend>(world: World<B>) {
         .hot(Arc::clone(&world.ledger), world.clock())
         .await;
     newer.open(world.show).await.expect("open");
-    let lost = say(&world, "too late").await;
-    let durable = world.hot.durable(world.show, lost.offset).await;
-    assert!(
-        durable.is_err(),
+    let later = say(&world, "too late").await;
+    let durable = world.hot.durable(world.show, later.offset).await;
+    assert_eq!(
+        durable.is_ok(),
+        B::SHARED,
         "the old one must not promise what it cannot write"
     );
     let text = |event: &LoggedEvent| match &event.event {
@@ -406,7 +414,8 @@ pub(crate) async fn a_log_has_one_writer<B: Backend>(world: World<B>) {
         .read_log(world.show, Offset(0), 100)
         .await
         .expect("readable");
-    assert!(archived.iter().all(|event| text(event) != "too late"));
+    let written = archived.iter().filter(|event| text(event) == "too late");
+    assert_eq!(written.count(), usize::from(B::SHARED));
     newer.shutdown().await;
 }
 

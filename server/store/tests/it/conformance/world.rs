@@ -24,20 +24,27 @@ use vetrina_store::ledger::{
     OrderRequest, ProductRow, SellerRow, ShowRow, WebhookId,
 };
 use vetrina_store::memory::MemoryStore;
+use vetrina_store::redis::{Patience, RedisAddress, RedisOptions, RedisStore};
 use vetrina_store::sqlite::SqliteLedger;
 use vetrina_store::{Now, StoreError};
 
 use crate::cluster::Cluster;
+use crate::redis_server::RedisServer;
 
 /// What the suite runs on.
 #[async_trait]
 pub(crate) trait Backend: Send + Sync {
+    /// The hot store lives outside of the process: a start joins what is there, and several
+    /// processes write one log.
+    const SHARED: bool;
     /// Nothing in it.
     fn new() -> Self;
     /// Opens the ledger, the same data every time.
     async fn ledger(&self) -> Arc<dyn Ledger>;
     /// A hot store that knows nothing yet.
     async fn hot(&self, ledger: Arc<dyn Ledger>, now: Now) -> Arc<dyn HotStore>;
+    /// Makes the hot store lose everything, while nobody uses it.
+    async fn forget(&self);
 }
 
 /// The defaults of one process.
@@ -47,6 +54,8 @@ pub(crate) struct SqliteAndMemory {
 
 #[async_trait]
 impl Backend for SqliteAndMemory {
+    const SHARED: bool = false;
+
     fn new() -> Self {
         Self {
             folder: tempfile::tempdir().expect("a temporary folder"),
@@ -61,6 +70,56 @@ impl Backend for SqliteAndMemory {
     async fn hot(&self, ledger: Arc<dyn Ledger>, now: Now) -> Arc<dyn HotStore> {
         Arc::new(MemoryStore::start(ledger, now))
     }
+
+    async fn forget(&self) {
+        // It forgot everything when its process ended.
+    }
+}
+
+/// One Redis of the test's own.
+pub(crate) struct SqliteAndRedis {
+    sqlite: SqliteAndMemory,
+    redis: RedisServer,
+}
+
+#[async_trait]
+impl Backend for SqliteAndRedis {
+    const SHARED: bool = true;
+
+    fn new() -> Self {
+        Self {
+            sqlite: SqliteAndMemory::new(),
+            redis: RedisServer::start(),
+        }
+    }
+
+    async fn ledger(&self) -> Arc<dyn Ledger> {
+        self.sqlite.ledger().await
+    }
+
+    async fn hot(&self, ledger: Arc<dyn Ledger>, now: Now) -> Arc<dyn HotStore> {
+        Arc::new(redis_store(&self.redis.url(), ledger, now))
+    }
+
+    async fn forget(&self) {
+        self.redis.tell(&["FLUSHALL"]);
+    }
+}
+
+/// A node by the test's clock, patient with a busy machine.
+fn redis_store(url: &str, ledger: Arc<dyn Ledger>, now: Now) -> RedisStore {
+    let options = RedisOptions {
+        node: "test".into(),
+        clock: Some(Arc::clone(&now)),
+        now,
+        patience: Patience {
+            call: Duration::from_secs(5),
+            open: DEADLINE,
+            ..Patience::default()
+        },
+    };
+    let address: RedisAddress = url.parse().expect("a good address");
+    RedisStore::start(&address, ledger, options).expect("the store starts")
 }
 
 /// The ledger of many nodes, with the hot store of one.
@@ -70,6 +129,8 @@ pub(crate) struct PostgresAndMemory {
 
 #[async_trait]
 impl Backend for PostgresAndMemory {
+    const SHARED: bool = false;
+
     fn new() -> Self {
         Self {
             cluster: Cluster::start(),
@@ -83,6 +144,10 @@ impl Backend for PostgresAndMemory {
 
     async fn hot(&self, ledger: Arc<dyn Ledger>, now: Now) -> Arc<dyn HotStore> {
         Arc::new(MemoryStore::start(ledger, now))
+    }
+
+    async fn forget(&self) {
+        // It forgot everything when its process ended.
     }
 }
 
@@ -351,6 +416,16 @@ impl<B: Backend> World<B> {
             .await
             .expect("read")
             .expect("the listing")
+    }
+
+    /// Ends the hot store in good order, makes it lose everything, and starts another.
+    pub(crate) async fn lose(&mut self) {
+        self.hot.shutdown().await;
+        self.backend.forget().await;
+        self.hot = self
+            .backend
+            .hot(Arc::clone(&self.ledger), self.clock())
+            .await;
     }
 
     /// Ends the hot store in good order and starts another.

@@ -1,5 +1,6 @@
 -- Part 8: the functions that only read a show. KEYS, the first ARGV and the result's beginning as
 -- in wire.lua; the time is the one of the last step, and nothing expires by being read.
+do -- a chunk has at most 200 locals
 
 local READS = { 'no-writes' }
 
@@ -41,3 +42,5 @@ end, READS)
 on_show('vetrina_desk', function()
   return { 'ok', status(), rows_of(call('ZRANGE', K[DUE], 0, LIMITS.desk - 1)) }
 end, READS)
+
+end

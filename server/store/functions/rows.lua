@@ -67,7 +67,7 @@ local function refuse_unless_reserved(r)
 end
 
 local function tell_of(row)
-  S.notes[#S.notes + 1] = 'R' .. row
+  note('R', row)
 end
 
 local function seat(listing, buyer, quantity)

@@ -1,6 +1,7 @@
 -- Part 7: the functions that change a show. KEYS, the first ARGV and the result's beginning are
 -- the same for all of them, see wire.lua. Each is one atomic step: what is decided and what others
 -- hear of it must never part.
+do -- a chunk has at most 200 locals
 
 local DECIDE = {
   R = reserve, O = reserve_for_order, E = extend, L = release, B = begin_checkout,
@@ -28,7 +29,7 @@ local function step(command, log)
   tell()
   if kind == 'T' then
     local due = next_due()
-    return 'T' .. char(due >= 0 and due <= S.now and 1 or 0)
+    return 't' .. char(due >= 0 and due <= S.now and 1 or 0)
   end
   return answer
 end
@@ -37,7 +38,7 @@ end
 local function log_listing(id, l, words, position)
   l.logged = view(l)
   call('HSET', K[WORDS], id, words)
-  S.items[#S.items + 1] = 'L' .. pack('>I4', position) .. l.logged .. words
+  item('L', pack('>I4', position) .. l.logged, words)
 end
 
 local function place_in(run, id)
@@ -64,7 +65,7 @@ local function log_difference(id, l, words)
     log_listing(id, l, words, place_in(run_of_show(), id))
   elseif sub(known, 1, 11) ~= sub(words, 1, 11) then
     call('HSET', K[WORDS], id, words)
-    S.items[#S.items + 1] = 'P' .. id .. sub(words, 1, 11)
+    item('P', id, sub(words, 1, 11))
   end
 end
 
@@ -100,11 +101,18 @@ local function prefetch(args)
       rows[#rows + 1] = sub(command, 2, 17)
     end
   end
-  if #rows > 1 then
+  if #rows > 0 then
     fetch(K[ROWS], rows, S.rows)
     fetch(K[COUNTS], counts, S.counts)
     fetch(K[PEOPLE], buyers, S.people)
   end
+end
+
+-- Nothing happens before the next command: no time, no turn, no early order.
+local function is_quiet()
+  return S.loaded and not S.over and S.early == 0 and not next(S.turns)
+    and (S.due < 0 or S.due > S.now) and (S.fence < 0 or S.fence > S.now)
+    and (S.closed == 0 or not is_forgettable(S.closed_head))
 end
 
 -- vetrina_apply. ARGV 4...: commands, as `commands.rs` writes them.
@@ -115,7 +123,14 @@ on_show('vetrina_apply', function(args)
   local answers = { 'ok', '' }
   for i = 4, #args do
     local command = args[i]
-    answers[i - 1] = byte(command) == 77 and step_of_mirror(command) or step(command)
+    local kind = byte(command)
+    if kind == 82 and is_quiet() then
+      answers[i - 1] = reserve_quickly(command) or step(command)
+    elseif kind == 77 then
+      answers[i - 1] = step_of_mirror(command)
+    else
+      answers[i - 1] = step(command)
+    end
   end
   answers[2] = finish()
   return answers
@@ -128,7 +143,7 @@ on_show('vetrina_publish', function(args)
   local m = read_mirror(args[4])
   local before = listing_of(m.listing)
   if before and before.version > m.version then
-    return { 'ok', status() }
+    return { 'ok', finish() }
   end
   local answer = step(args[4], function()
     local l = listing_of(m.listing)
@@ -173,7 +188,7 @@ on_show('vetrina_append', function(args)
   for i = 4, #args do
     local kind = sub(args[i], 1, 1)
     local length = unpack_bytes('>I4', args[i], 2)
-    S.items[#S.items + 1] = 'E' .. sub(args[i], 2, 5 + length)
+    item('E', sub(args[i], 2, 5 + length))
     if kind == 'O' then
       order_run(sub(args[i], 6 + length))
     end
@@ -189,7 +204,7 @@ end)
 -- vetrina_notify. ARGV 4: E, buyer, name, event. Result: 'ok', status.
 on_show('vetrina_notify', function(args)
   set_now(args)
-  S.notes[1] = args[4]
+  note('E', sub(args[4], 2))
   return { 'ok', finish() }
 end)
 
@@ -306,3 +321,5 @@ local function open(keys, args)
   return { 'ok', status() }
 end
 redis.register_function('vetrina_open', open)
+
+end

@@ -62,13 +62,16 @@ local function begin(keys, args)
   S.listings, S.rows, S.counts, S.people = {}, {}, {}, {}
   S.rows_changed, S.counts_changed, S.people_changed = {}, {}, {}
   S.due_changed, S.due_unsure, S.newly_closed = {}, false, {}
-  S.items, S.notes, S.touched, S.moved = {}, {}, {}, {}
+  S.items, S.itemed, S.notes, S.noted, S.touched, S.moved = {}, 0, {}, 0, {}, {}
+  -- Arguments of writes that nobody looks up again: see `reserve_quickly`.
+  S.new_rows, S.new_counts, S.new_people, S.new_due = {}, {}, {}, {}
   return nil
 end
 
 local function set_ttl(ttl)
   S.ttl = ttl
   -- What all reservations made now begin with: reserved, seated, nothing else.
+  S.expiry = digits(S.now + S.ttl)
   S.fresh = pack('>c1BI4dddI8I8B', 'R', 4, 0, S.now + S.ttl, 0, 0, 0, 0, 0)
 end
 
@@ -241,6 +244,8 @@ local function unset_due(id, at)
 end
 
 local function write_due()
+  in_chunks('ZADD', K[DUE], S.new_due)
+  S.new_due = {}
   local adds, removes = {}, {}
   for id, at in pairs(S.due_changed) do
     if at then
@@ -293,17 +298,35 @@ local function write_closed()
   S.newly_closed = {}
 end
 
+-- For the notices: a letter and up to two strings.
+local function note(kind, first, second)
+  local notes = S.notes
+  local length = #notes
+  notes[length + 1], notes[length + 2] = kind, first
+  notes[length + 3] = second
+  S.noted = S.noted + 1
+end
+
+-- For the log: a letter and up to two strings.
+local function item(kind, first, second)
+  local items = S.items
+  local length = #items
+  items[length + 1], items[length + 2] = kind, first
+  items[length + 3] = second
+  S.itemed = S.itemed + 1
+end
+
 -- Numbers the notices and events of this call and appends them, one entry to each stream.
 local function write_streams()
-  if #S.items > 0 then
-    S.last = S.last + #S.items
+  if S.itemed > 0 then
+    S.last = S.last + S.itemed
     call('XADD', K[LOG], digits(S.last) .. '-0', 'e',
-      pack('>ddI4', S.epoch, S.now, #S.items) .. concat(S.items))
+      pack('>ddI4', S.epoch, S.now, S.itemed) .. concat(S.items))
   end
-  if #S.notes > 0 then
+  if S.noted > 0 then
     local before = S.notice
     local first = max(max(S.now, 0) * 1000, before + 1)
-    S.notice = first + #S.notes - 1
+    S.notice = first + S.noted - 1
     call('XADD', K[NOTICES], 'MAXLEN', '~', LIMITS.notices_entries, digits(S.notice) .. '-0', 'n',
       pack('>dd', before, first) .. concat(S.notes))
   end
@@ -334,6 +357,7 @@ local function write_rows()
       removes[#removes + 1] = id
     end
   end
+  in_chunks('HSET', K[ROWS], S.new_rows)
   in_chunks('HSET', K[ROWS], sets)
   in_chunks('HDEL', K[ROWS], removes)
 end
@@ -350,6 +374,7 @@ local function write_people()
       sets[#sets + 1] = pack('>I2', #open / 16) .. open .. queued
     end
   end
+  in_chunks('HSET', K[PEOPLE], S.new_people)
   in_chunks('HSET', K[PEOPLE], sets)
   in_chunks('HDEL', K[PEOPLE], removes)
 end
@@ -373,6 +398,7 @@ local function write_counts()
       end
     end
   end
+  in_chunks('HSET', K[COUNTS], S.new_counts)
   in_chunks('HSET', K[COUNTS], sets)
   in_chunks('HDEL', K[COUNTS], removes)
 end

@@ -113,7 +113,7 @@ local function join_queue(l, sequence, tail)
 end
 
 local function tell_place(buyer, listing, quantity, position)
-  S.notes[#S.notes + 1] = 'W' .. buyer .. listing .. pack('>I4I4', quantity, position)
+  note('W', buyer .. listing, pack('>I4I4', quantity, position))
 end
 
 -- Takes a buyer out of a queue and tells them; those behind move up. False: was not in it.
@@ -147,7 +147,7 @@ end
 local function offer(l, tail)
   local row = S.fresh:sub(1, 46) .. '\1' .. l.price .. tail
   take_out(sub(tail, 17, 32), sub(tail, 33, 48))
-  S.notes[#S.notes + 1] = 'O' .. row
+  note('O', row)
   add(row, sub(tail, 1, 16), S.now + S.ttl, true)
 end
 
@@ -224,7 +224,7 @@ local function tell_stock(id)
     local now = view(l)
     if now ~= l.logged then
       l.logged = now
-      S.items[#S.items + 1] = 'S' .. id .. now
+      item('S', id, now)
     end
   end
 end

@@ -45,8 +45,10 @@ end
 -- Most arguments of one command that are built from a list.
 local CHUNK = 2000
 
--- Answers. The numbers of refusals stand in `answers.rs` too.
-local DONE, NOT_LOADED = 'D', 'N'
+-- Answers: a row, which begins with its state, or one of these letters and what belongs to it:
+-- r row repeated, b bag, w place, d done, t ticked, n not loaded, x refused. The numbers of refusals
+-- stand in `answers.rs` too.
+local DONE, NOT_LOADED = 'd', 'n'
 local KEY_REUSED, NOT_LIVE, QUANTITY, BUYER_LIMIT, WAITLIST_FIRST = 1, 2, 3, 4, 5
 local SOLD_OUT, TOO_FEW, SHOW_FULL, BUYER_FULL, BAG, UNKNOWN = 6, 7, 8, 9, 10, 11
 local EXTENSION_LIMIT, UNITS_FREE, QUEUE_FULL, ALREADY_WAITING = 12, 17, 18, 19
@@ -54,7 +56,7 @@ local NOT_WAITING, BELOW_COMMITTED, LISTINGS_FULL = 20, 21, 22
 local CLOSED_AS = { O = 13, C = 14, L = 15, X = 16 }
 
 local function refuse(number, first, second)
-  return 'X' .. char(number) .. pack('>I4I4', first or 0, second or 0)
+  return 'x' .. char(number) .. pack('>I4I4', first or 0, second or 0)
 end
 
 -- Whether one id comes before another. Lua's `<` goes by the server's locale.

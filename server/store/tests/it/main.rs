@@ -6,3 +6,4 @@ mod durability;
 mod nodes;
 mod redis_server;
 mod sql;
+mod functions;

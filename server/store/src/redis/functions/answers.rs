@@ -12,34 +12,45 @@ use super::wire::Reader;
 /// One answer; rows that it speaks of are pushed to `rows`.
 pub(super) fn decode(bytes: &[u8], rows: &mut Vec<ReservationRow>) -> Result<HotAnswer, CallError> {
     let mut from = Reader::new(bytes);
-    Ok(match from.byte()? {
-        b'R' => {
-            let repeated = from.byte()? != 0;
-            let row = from.row()?;
-            let reservation = row.view();
-            rows.push(row);
-            HotAnswer::Reservation {
-                reservation,
-                repeated,
-            }
-        }
-        b'B' => {
+    let kind = *bytes.first().ok_or(CallError::Malformed("no answer"))?;
+    if kind.is_ascii_uppercase() {
+        // A row: it begins with its state.
+        return reservation(&mut from, false, rows);
+    }
+    from.byte()?;
+    Ok(match kind {
+        b'r' => return reservation(&mut from, true, rows),
+        b'b' => {
             let bag = from.rows()?;
             let views = bag.iter().map(ReservationRow::view).collect();
             rows.extend(bag);
             HotAnswer::Bag(views)
         }
-        b'W' => HotAnswer::Waiting {
+        b'w' => HotAnswer::Waiting {
             repeated: from.byte()? != 0,
             place: place(&mut from)?,
         },
-        b'D' => HotAnswer::Done,
-        b'T' => HotAnswer::Ticked {
+        b'd' => HotAnswer::Done,
+        b't' => HotAnswer::Ticked {
             more: from.byte()? != 0,
         },
-        b'N' => HotAnswer::NotLoaded,
-        b'X' => HotAnswer::Refused(refusal(&mut from)?.into()),
+        b'n' => HotAnswer::NotLoaded,
+        b'x' => HotAnswer::Refused(refusal(&mut from)?.into()),
         _ => return Err(CallError::Malformed("an answer")),
+    })
+}
+
+fn reservation(
+    from: &mut Reader<'_>,
+    repeated: bool,
+    rows: &mut Vec<ReservationRow>,
+) -> Result<HotAnswer, CallError> {
+    let row = from.row()?;
+    let reservation = row.view();
+    rows.push(row);
+    Ok(HotAnswer::Reservation {
+        reservation,
+        repeated,
     })
 }
 

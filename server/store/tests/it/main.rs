@@ -3,7 +3,7 @@
 mod cluster;
 mod conformance;
 mod durability;
+mod functions;
 mod nodes;
 mod redis_server;
 mod sql;
-mod functions;

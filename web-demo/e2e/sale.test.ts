@@ -71,6 +71,8 @@ describe('a sale', () => {
     await seller.page.keyboard.press('m');
     const silenced = anna.page.getByText('The host has turned off your comments.');
     await silenced.waitFor();
+    // The viewer may know before the host has its answer, and only then it can be taken back.
+    await seller.page.getByText(/may not comment any more/).waitFor();
     await seller.page.keyboard.press('Control+z');
     await silenced.waitFor({ state: 'detached' });
     await bruno.say('the blue one, please');

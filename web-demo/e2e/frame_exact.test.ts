@@ -17,7 +17,7 @@ const ERROR_P95_MS_MAX = 50;
 /** By the server's clock alone: frames are drawn, encoded and sent at no even pace. And of a moment
  *  that has no frame of its own: the next one shows the card, at 15 frames a second or more. */
 const ERROR_LOOSE_P95_MS_MAX = 100;
-/** A machine with time for its pictures skips no more than one of a hundred. Where more are missing,
+/** A machine with time for its pictures skips one of a hundred at most. Where more are missing,
  *  no card can come with a picture that nobody saw, and so much more is granted. */
 const EVEN_GAP_MS = 67;
 /** A receiver keeps to its delay with a frame more or less. */

@@ -1,5 +1,5 @@
--- Part 6: what the ledger and the show tell: mirrors, fences of totals, restored rows, times. Core's
--- `hot/ledger.rs`. Layouts as in `commands.rs`.
+-- Part 6: what the ledger and the show tell: mirrors, fences of totals, restored rows, times.
+-- Core's `hot/ledger.rs`. Layouts as in `commands.rs`.
 
 -- Buyers without units of a listing that has very many are forgotten. As this reads all counts, it
 -- is done when their number passes a step, not with every mirror.

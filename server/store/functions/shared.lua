@@ -1,5 +1,5 @@
--- Part 9: what nodes share besides stock and log. Time is that of Redis; a `clock` that is not empty
--- is a test's. Each is atomic because it reads before it writes what others write, too.
+-- Part 9: what nodes share besides stock and log. Time is that of Redis; a `clock` that is
+-- not empty is a test's. Each is atomic because it reads before it writes what others write, too.
 do -- a chunk has at most 200 locals
 
 -- Registers a function that is about no show.

@@ -46,8 +46,8 @@ end
 local CHUNK = 2000
 
 -- Answers: a row, which begins with its state, or one of these letters and what belongs to it:
--- r row repeated, b bag, w place, d done, t ticked, n not loaded, x refused. The numbers of refusals
--- stand in `answers.rs` too.
+-- r row repeated, b bag, w place, d done, t ticked, n not loaded, x refused. The numbers of
+-- refusals stand in `answers.rs` too.
 local DONE, NOT_LOADED = 'd', 'n'
 local KEY_REUSED, NOT_LIVE, QUANTITY, BUYER_LIMIT, WAITLIST_FIRST = 1, 2, 3, 4, 5
 local SOLD_OUT, TOO_FEW, SHOW_FULL, BUYER_FULL, BAG, UNKNOWN = 6, 7, 8, 9, 10, 11

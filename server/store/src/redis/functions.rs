@@ -3,7 +3,8 @@
 //!
 //! The library is `functions/*.lua`, in the order of [`library`]; the header of each file says
 //! what is kept under which key and what each function takes and gives. What is decided about
-//! stock is decided there exactly as [`vetrina_core::hot::ShowStock`] does; a test holds it to that.
+//! stock is decided there exactly as [`vetrina_core::hot::ShowStock`] does; a test
+//! holds it to that.
 
 mod answers;
 mod commands;

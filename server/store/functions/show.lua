@@ -178,14 +178,11 @@ local function order_run(named)
   call('HSET', K[WORDS], 'run', concat(first))
 end
 
--- vetrina_append. ARGV 4...: one byte (E; C: this one ends the show; O: the run of show has a new
--- order), the event with its length, for O the listings' ids.
--- Result: 'ok', status, offsets of the first event and of the last that followed from them.
-on_show('vetrina_append', function(args)
+local function append(args, from)
   set_now(args)
   local first = S.last + 1
   local ends = false
-  for i = 4, #args do
+  for i = from, #args do
     local kind = sub(args[i], 1, 1)
     local length = unpack_bytes('>I4', args[i], 2)
     item('E', sub(args[i], 2, 5 + length))
@@ -199,6 +196,22 @@ on_show('vetrina_append', function(args)
   end
   local now_status = finish()
   return { 'ok', now_status, pack('>dd', first, S.last) }
+end
+
+-- vetrina_append. ARGV 4...: one byte (E; C: this one ends the show; O: the run of show has a new
+-- order), the event with its length, for O the listings' ids.
+-- Result: 'ok', status, offsets of the first event and of the last that followed from them.
+on_show('vetrina_append', function(args)
+  return append(args, 4)
+end)
+
+-- vetrina_append_after. ARGV 4: an offset; 5...: events as in `vetrina_append`. What corrects the
+-- log must know all of it. Result: as `vetrina_append`; only the status when the log has moved on.
+on_show('vetrina_append_after', function(args)
+  if unpack_bytes('>d', args[4]) ~= S.last then
+    return { 'ok', status() }
+  end
+  return append(args, 5)
 end)
 
 -- vetrina_notify. ARGV 4: E, buyer, name, event. Result: 'ok', status.

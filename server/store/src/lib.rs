@@ -3,8 +3,9 @@
 //!
 //! Callers see the traits and row types of [`hot`], [`ledger`] and [`blob`] only; which
 //! implementation stands behind them is chosen once, where the server is composed. This crate is
-//! the only place that names SQL and, later, Redis. It refuses to know roles, sessions and HTTP.
+//! the only place that names SQL and Redis. It refuses to know roles, sessions and HTTP.
 
+pub mod bench;
 pub mod blob;
 pub mod hot;
 pub mod ledger;

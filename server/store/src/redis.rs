@@ -9,9 +9,9 @@
 mod address;
 mod archive;
 mod coalesce;
+mod commands;
 mod dial;
 pub mod functions;
-mod hot;
 pub mod keys;
 mod link;
 mod local;
@@ -30,6 +30,7 @@ use dashmap::DashMap;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use vetrina_core::hot::HotCommand;
 use vetrina_core::refused::Refused;
 use vetrina_protocol::id::ShowId;
 use vetrina_protocol::refusal::RefusalCode;
@@ -37,6 +38,7 @@ use vetrina_protocol::time::UnixMs;
 
 pub use address::RedisAddress;
 
+use super::hot::Applied;
 use super::ledger::Ledger;
 use super::{Now, StoreError};
 use functions::{Belief, Call, CallError, NotOpen};
@@ -135,6 +137,14 @@ enum Failure {
     Refused(Refused),
 }
 
+/// All commands that an ACL user of ours needs (`+name`), besides the keys `~<prefix>*`. A user
+/// for a Cluster needs `+cluster|slots` too.
+#[must_use]
+pub fn acl_commands() -> Vec<&'static str> {
+    let own = ["function|load", "info", "wait", "expire", "ping"];
+    functions::COMMANDS.iter().copied().chain(own).collect()
+}
+
 impl RedisStore {
     /// A store on this ledger, with its tasks running. It does not wait for Redis: until it
     /// answers, calls fail with `Unavailable`.
@@ -175,6 +185,17 @@ impl RedisStore {
             .unwrap_or_else(PoisonError::into_inner)
             .extend(tasks);
         Ok(Self { inner })
+    }
+
+    /// One command in a call of its own: what coalescing is measured against.
+    pub(crate) async fn apply_alone(
+        &self,
+        show: ShowId,
+        command: HotCommand,
+    ) -> Result<Applied, StoreError> {
+        let applied = show::carry(&self.inner, show, vec![command]).await?;
+        let only = applied.into_iter().next();
+        only.ok_or_else(|| StoreError::Unavailable("no answer".into()))
     }
 
     /// Redis answers: for the health check.

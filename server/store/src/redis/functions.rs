@@ -21,8 +21,8 @@ use vetrina_protocol::{BAG_LINES_MAX, QUANTITY_MAX};
 pub use entries::{NoticesEntry, PrivateNotice, log_entry, notices_entry};
 pub use shared::{Lease, lease, recall, release_lease, remember, take, viewers};
 pub use show::{
-    Batch, OpenShow, Opened, Reseated, ShowStatus, append, apply, close, desk, mine, notify, open,
-    publish, report_viewers, reseat, status, trim,
+    Batch, OpenShow, Opened, Reseated, ShowStatus, append, append_after, apply, close, desk, mine,
+    notify, open, publish, report_viewers, reseat, status, trim,
 };
 
 /// Grows with every change of the library that a node must notice: `vetrina_version` answers it.

@@ -27,6 +27,8 @@ const LEASE_MS: u64 = 5_000;
 const PAUSE: Duration = Duration::from_millis(25);
 /// Entries of the log read at once.
 const PAGE_ENTRIES: usize = 500;
+/// How often the log's end is looked for before its corrections are left to the next node.
+const ATTEMPTS_MAX: usize = 8;
 /// Rows seated by one call: below a millisecond of Redis' time each.
 const ROWS_PER_CALL: usize = 200;
 
@@ -148,10 +150,21 @@ async fn join(
         return Ok(None);
     }
     match correct(inner, show, &local, &seed).await {
-        Ok(()) => Ok(Some(local)),
-        Err(Failure::NotOpen(_)) => Ok(None),
-        Err(failure) => Err(failure.into()),
+        Ok(()) => {}
+        Err(Failure::NotOpen(_)) => return Ok(None),
+        Err(failure) => return Err(failure.into()),
     }
+    if show.begins(epoch) {
+        // Another node built it, and did not remember all that this one does.
+        let builder = Builder { inner, show, epoch };
+        let (rows, _) = show.remembered_rows(&seed);
+        match builder.reseat(rows).await {
+            Ok(()) => {}
+            Err(Failure::NotOpen(_)) => return Ok(None),
+            Err(failure) => return Err(failure.into()),
+        }
+    }
+    Ok(Some(local))
 }
 
 /// What the log has beyond the archive, up to where it was. False: not without a gap.
@@ -232,7 +245,6 @@ async fn build(inner: &Arc<Inner>, show: &Show) -> Result<(), Failure> {
     });
     builder.apply(vec![restore]).await?;
     builder.publish(&seed.listings).await?;
-    builder.settle(&fold, &seed).await?;
     tracing::info!(show = %show.id, epoch = start.epoch.0, remembered, "the show is built anew");
     Ok(())
 }
@@ -262,7 +274,19 @@ async fn correct(
     };
     let different: Vec<ListingRow> = seed.listings.iter().filter(differs).cloned().collect();
     builder.publish(&different).await?;
-    builder.settle(&fold, seed).await
+    let status = self::status(inner, show).await?;
+    local.note(&status);
+    read_on(inner, show, local, &status).await?;
+    for _ in 0..ATTEMPTS_MAX {
+        if builder.settle(local, seed).await? {
+            return Ok(());
+        }
+        // The log has moved on: what differs must be looked at again.
+        let status = self::status(inner, show).await?;
+        read_on(inner, show, local, &status).await?;
+    }
+    tracing::warn!(show = %show.id, "the log moves faster than it can be corrected");
+    Ok(())
 }
 
 /// Calls on a show in a certain epoch, in whatever state it is.
@@ -313,29 +337,42 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// The run of show and the show's state.
-    async fn settle(&self, fold: &ShowFold, seed: &ShowSeed) -> Result<(), Failure> {
-        let mut events = Vec::new();
-        let run: Vec<ListingId> = seed.listings.iter().map(|listing| listing.id).collect();
-        if fold.run() != run {
-            events.push(Event::ListingsOrdered { listings: run });
+    /// The run of show and the show's state. False: the log has moved on.
+    async fn settle(&self, local: &Local, seed: &ShowSeed) -> Result<bool, Failure> {
+        let (position, fold) = local.folded();
+        if differences(&fold, seed).is_empty() {
+            return Ok(true);
         }
-        if fold.show().state != seed.show.state {
-            let state = seed.show.state;
-            events.push(Event::ShowStateChanged { state });
-        }
+        // The rows must not be older than the log that they correct.
+        let seed = self.inner.ledger.load_show(self.show.id).await?;
+        let events = differences(&fold, &seed);
         if events.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
-        let keys = &self.show.keys;
-        let make = |belief: Belief<'_>| functions::append(keys, self.here(belief), &events);
-        self.inner.call(keys, true, make).await.map(drop)
+        let (keys, end) = (&self.show.keys, position.offset);
+        let make =
+            |belief: Belief<'_>| functions::append_after(keys, self.here(belief), end, &events);
+        Ok(self.inner.call(keys, true, make).await?.is_some())
     }
 
     fn here<'a>(&self, belief: Belief<'a>) -> Belief<'a> {
         let epoch = Some(self.epoch);
         Belief { epoch, ..belief }
     }
+}
+
+/// What the ledger's rows say otherwise than the log.
+fn differences(fold: &ShowFold, seed: &ShowSeed) -> Vec<Event> {
+    let mut events = Vec::new();
+    let run: Vec<ListingId> = seed.listings.iter().map(|listing| listing.id).collect();
+    if fold.run() != run {
+        events.push(Event::ListingsOrdered { listings: run });
+    }
+    if fold.show().state != seed.show.state {
+        let state = seed.show.state;
+        events.push(Event::ShowStateChanged { state });
+    }
+    events
 }
 
 async fn current_epoch(inner: &Inner, show: &Show) -> Result<Epoch, Failure> {

@@ -87,9 +87,10 @@ impl Remembered {
         self.waiting.entry((*listing, *buyer)).or_insert(row);
     }
 
-    /// Everything, to be seated again.
+    /// The open ones, to be seated again.
     pub(super) fn rows(&self) -> Vec<ReservationRow> {
-        self.rows.values().cloned().collect()
+        let open = self.rows.values().filter(|row| row.is_open());
+        open.cloned().collect()
     }
 
     /// Places in queues.

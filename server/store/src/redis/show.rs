@@ -9,6 +9,7 @@ use vetrina_core::hot::{HotAnswer, HotCommand};
 use vetrina_core::reservation::ReservationRow;
 use vetrina_core::waitlist::WaitlistRow;
 use vetrina_protocol::id::ShowId;
+use vetrina_protocol::time::Epoch;
 
 use super::coalesce::Coalescer;
 use super::functions::{self, Belief, Call, CallError, ShowStatus};
@@ -38,6 +39,8 @@ pub(super) struct Show {
     leftover: Mutex<Option<ArchiveBatch>>,
     /// The newest notice of all epochs.
     heard: AtomicU64,
+    /// The newest epoch that was joined.
+    epoch: AtomicU64,
 }
 
 impl Show {
@@ -59,6 +62,7 @@ impl Show {
             remembered: Mutex::default(),
             leftover: Mutex::default(),
             heard: AtomicU64::new(0),
+            epoch: AtomicU64::new(0),
         }
     }
 
@@ -97,6 +101,12 @@ impl Show {
     /// The newest notice that came here, in whatever epoch.
     pub(super) fn heard(&self) -> u64 {
         self.heard.load(Ordering::Relaxed)
+    }
+
+    /// Notes the epoch that is joined; true when it is another one than before.
+    pub(super) fn begins(&self, epoch: Epoch) -> bool {
+        let before = self.epoch.swap(epoch.0, Ordering::Relaxed);
+        before != 0 && before != epoch.0
     }
 
     /// Reservations that would be missed if nobody opened the show.
@@ -171,7 +181,7 @@ impl Inner {
 }
 
 /// One batch of commands, to Redis and back.
-async fn carry(
+pub(super) async fn carry(
     inner: &Arc<Inner>,
     id: ShowId,
     commands: Vec<HotCommand>,

@@ -10,7 +10,9 @@ mod reservations;
 mod sequences;
 mod world;
 
-pub(crate) use world::{Backend, Dice, PostgresAndMemory, SqliteAndMemory, World};
+pub(crate) use world::{
+    Backend, DEADLINE, Dice, PostgresAndMemory, SqliteAndMemory, SqliteAndRedis, World, redis_store,
+};
 
 /// All tests of the suite for one backend.
 macro_rules! suite {
@@ -75,3 +77,5 @@ macro_rules! suite {
 suite!(sqlite_and_memory, world::SqliteAndMemory);
 suite!(postgres_and_memory, world::PostgresAndMemory);
 suite!(sqlite_and_redis, world::SqliteAndRedis);
+// Three servers for each test: nothing beside it.
+suite!(heavy_sqlite_and_cluster, world::SqliteAndCluster);

@@ -6,4 +6,5 @@ mod durability;
 mod functions;
 mod nodes;
 mod redis_server;
+mod redis_store;
 mod sql;

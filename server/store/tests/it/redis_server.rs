@@ -1,7 +1,7 @@
 //! A redis-server of a test's own: on a free port, in a temporary folder, ended by its process id.
 //! It refuses to know what is kept in it.
 
-#![expect(dead_code, reason = "the tests of faults come next")]
+mod groups;
 
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use redis::{Cmd, FromRedisValue, cmd};
 use tempfile::TempDir;
+
+pub(crate) use groups::{RedisCluster, Watched};
 
 /// A busy machine starts a process slowly.
 const READY_WITHIN: Duration = Duration::from_secs(20);

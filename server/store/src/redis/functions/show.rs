@@ -160,6 +160,35 @@ pub fn append(
     events: &[Event],
 ) -> Result<Call<(ShowStatus, Appended)>, CallError> {
     let mut cmd = on_show("vetrina_append", keys, belief);
+    arg_events(&mut cmd, events)?;
+    Ok(Call::new(cmd, |value| appended(opened(value)?)))
+}
+
+/// The same, if the log still ends with `end`; `None`: it has moved on.
+///
+/// # Errors
+/// As [`apply`].
+pub fn append_after(
+    keys: &ShowKeys,
+    belief: Belief<'_>,
+    end: Offset,
+    events: &[Event],
+) -> Result<Call<Option<(ShowStatus, Appended)>>, CallError> {
+    let mut cmd = on_show("vetrina_append_after", keys, belief);
+    let mut to = Writer::default();
+    to.number(end.0, "an offset");
+    cmd.arg(to.finish()?);
+    arg_events(&mut cmd, events)?;
+    Ok(Call::new(cmd, |value| {
+        let parts = opened(value)?;
+        if parts.len() == 1 {
+            return Ok(None);
+        }
+        appended(parts).map(Some)
+    }))
+}
+
+fn arg_events(cmd: &mut Cmd, events: &[Event]) -> Result<(), CallError> {
     for event in events {
         let mut to = match event {
             Event::ShowStateChanged {
@@ -176,22 +205,23 @@ pub fn append(
         }
         cmd.arg(to.finish()?);
     }
-    Ok(Call::new(cmd, |value| {
-        let parts = opened(value)?;
-        let mut parts = parts.into_iter();
-        let status = header(parts.next())?;
-        let first = parts.next().ok_or(CallError::Malformed("no offset"))?;
-        let mut from = Reader::new(bytes(&first)?);
-        let appended = Appended {
-            first: Offset(from.number()?),
-            position: Position {
-                epoch: status.position.epoch,
-                offset: Offset(from.number()?),
-            },
-            at: status.now,
-        };
-        Ok((status, appended))
-    }))
+    Ok(())
+}
+
+fn appended(parts: Vec<Value>) -> Result<(ShowStatus, Appended), CallError> {
+    let mut parts = parts.into_iter();
+    let status = header(parts.next())?;
+    let first = parts.next().ok_or(CallError::Malformed("no offset"))?;
+    let mut from = Reader::new(bytes(&first)?);
+    let appended = Appended {
+        first: Offset(from.number()?),
+        position: Position {
+            epoch: status.position.epoch,
+            offset: Offset(from.number()?),
+        },
+        at: status.now,
+    };
+    Ok((status, appended))
 }
 
 /// Tells a private fact that others decided. The notice's version is the status' `notices`.

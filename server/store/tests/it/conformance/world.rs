@@ -29,7 +29,7 @@ use vetrina_store::sqlite::SqliteLedger;
 use vetrina_store::{Now, StoreError};
 
 use crate::cluster::Cluster;
-use crate::redis_server::RedisServer;
+use crate::redis_server::{RedisCluster, RedisServer};
 
 /// What the suite runs on.
 #[async_trait]
@@ -79,7 +79,7 @@ impl Backend for SqliteAndMemory {
 /// One Redis of the test's own.
 pub(crate) struct SqliteAndRedis {
     sqlite: SqliteAndMemory,
-    redis: RedisServer,
+    pub(crate) redis: RedisServer,
 }
 
 #[async_trait]
@@ -106,8 +106,40 @@ impl Backend for SqliteAndRedis {
     }
 }
 
+/// A Redis Cluster of three processes of the test's own.
+pub(crate) struct SqliteAndCluster {
+    sqlite: SqliteAndMemory,
+    redis: RedisCluster,
+}
+
+#[async_trait]
+impl Backend for SqliteAndCluster {
+    const SHARED: bool = true;
+
+    fn new() -> Self {
+        Self {
+            sqlite: SqliteAndMemory::new(),
+            redis: RedisCluster::start(),
+        }
+    }
+
+    async fn ledger(&self) -> Arc<dyn Ledger> {
+        self.sqlite.ledger().await
+    }
+
+    async fn hot(&self, ledger: Arc<dyn Ledger>, now: Now) -> Arc<dyn HotStore> {
+        Arc::new(redis_store(&self.redis.url(), ledger, now))
+    }
+
+    async fn forget(&self) {
+        for server in &self.redis.servers {
+            server.tell(&["FLUSHALL"]);
+        }
+    }
+}
+
 /// A node by the test's clock, patient with a busy machine.
-fn redis_store(url: &str, ledger: Arc<dyn Ledger>, now: Now) -> RedisStore {
+pub(crate) fn redis_store(url: &str, ledger: Arc<dyn Ledger>, now: Now) -> RedisStore {
     let options = RedisOptions {
         node: "test".into(),
         clock: Some(Arc::clone(&now)),

@@ -1,0 +1,188 @@
+//! Several servers that know of each other: a Cluster, and a primary with a replica and sentinels.
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use redis::cmd;
+use tempfile::TempDir;
+
+use super::{LOOK_EVERY, READY_WITHIN, RedisServer, free_port};
+
+/// How many primaries a Cluster has at least.
+const PRIMARIES: u16 = 3;
+const SLOTS: u16 = 16_384;
+const SENTINELS: usize = 3;
+/// What the sentinels call the primary.
+const GROUP: &str = "shop";
+
+/// A replica logs in as a user of its own, so that it can be shut out.
+const MEMBER: [&str; 15] = [
+    "--repl-diskless-sync-delay",
+    "0",
+    "--masteruser",
+    "replica",
+    "--masterauth",
+    "replica",
+    "--user",
+    "replica",
+    "on",
+    ">replica",
+    "+psync",
+    "+replconf",
+    "+ping",
+    "--loglevel",
+    "notice",
+];
+
+/// Three primaries that share the slots.
+pub(crate) struct RedisCluster {
+    pub(crate) servers: Vec<RedisServer>,
+}
+
+impl RedisCluster {
+    pub(crate) fn start() -> Self {
+        let mut servers = Vec::new();
+        let mut buses = Vec::new();
+        for _ in 0..PRIMARIES {
+            let bus = free_port().to_string();
+            let options = ["--cluster-enabled", "yes", "--cluster-port", &bus];
+            servers.push(RedisServer::start_with(&options));
+            buses.push(bus);
+        }
+        let share = SLOTS / PRIMARIES + 1;
+        for (number, server) in (0..).zip(&servers) {
+            let first: u16 = number * share;
+            let last = (first + share).min(SLOTS) - 1;
+            let (first, last) = (first.to_string(), last.to_string());
+            server.tell(&["CLUSTER", "ADDSLOTSRANGE", &first, &last]);
+            let port = server.port.to_string();
+            let bus = &buses[usize::from(number)];
+            servers[0].tell(&["CLUSTER", "MEET", "127.0.0.1", &port, bus]);
+        }
+        for server in &servers {
+            wait_until("the Cluster agrees", || {
+                let info: String = server.ask(cmd("CLUSTER").arg("INFO")).expect("it answers");
+                info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3")
+            });
+        }
+        Self { servers }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        let hosts = self.servers.iter();
+        let hosts: Vec<_> = hosts.map(|it| format!("127.0.0.1:{}", it.port)).collect();
+        format!("redis+cluster://{}", hosts.join(","))
+    }
+}
+
+/// A primary, its replica, and three sentinels that watch them.
+pub(crate) struct Watched {
+    pub(crate) primary: RedisServer,
+    _replica: RedisServer,
+    sentinels: Vec<Sentinel>,
+}
+
+struct Sentinel {
+    child: Child,
+    port: u16,
+    _folder: TempDir,
+}
+
+impl Watched {
+    pub(crate) fn start() -> Self {
+        let primary = RedisServer::start_with(&MEMBER);
+        let replica = RedisServer::start_with(&MEMBER);
+        replica.tell(&["REPLICAOF", "127.0.0.1", &primary.port.to_string()]);
+        wait_until("the replica follows", || {
+            let info: String = replica.ask(cmd("INFO").arg("replication")).expect("info");
+            info.contains("master_link_status:up")
+        });
+        let sentinels: Vec<_> = (0..SENTINELS)
+            .map(|_| Sentinel::start(primary.port))
+            .collect();
+        for sentinel in &sentinels {
+            wait_until("the sentinels know each other and the replica", || {
+                let told = sentinel.told();
+                let is = |name: &str, value: &str| {
+                    told.chunks(2)
+                        .any(|pair| pair[0] == name && pair[1] == value)
+                };
+                is("num-slaves", "1") && is("num-other-sentinels", "2")
+            });
+        }
+        Self {
+            primary,
+            _replica: replica,
+            sentinels,
+        }
+    }
+
+    /// From now on the replica misses everything, and does not know it.
+    pub(crate) fn cut(&self) {
+        self.primary.tell(&["ACL", "SETUSER", "replica", "off"]);
+        self.primary.tell(&["CLIENT", "KILL", "TYPE", "replica"]);
+    }
+
+    pub(crate) fn url(&self) -> String {
+        let hosts = self.sentinels.iter();
+        let hosts: Vec<_> = hosts.map(|it| format!("127.0.0.1:{}", it.port)).collect();
+        format!("redis+sentinel://{}/{GROUP}", hosts.join(","))
+    }
+}
+
+impl Sentinel {
+    fn start(primary: u16) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let port = free_port();
+        let path = folder.path().join("sentinel.conf");
+        let text = format!(
+            "port {port}\nbind 127.0.0.1\ndir {}\nlogfile {}\n\
+             sentinel monitor {GROUP} 127.0.0.1 {primary} 2\n\
+             sentinel down-after-milliseconds {GROUP} 500\n\
+             sentinel failover-timeout {GROUP} 3000\n",
+            folder.path().display(),
+            folder.path().join("log").display(),
+        );
+        std::fs::write(&path, text).expect("written");
+        let child = Command::new("redis-server")
+            .arg(&path)
+            .arg("--sentinel")
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("redis-server >= 7 must be installed (Debian: redis-server)");
+        Self {
+            child,
+            port,
+            _folder: folder,
+        }
+    }
+
+    /// Name, value, name, value ...
+    fn told(&self) -> Vec<String> {
+        let client = redis::Client::open(format!("redis://127.0.0.1:{}/", self.port));
+        let asked = client.and_then(|client| {
+            let mut connection = client.get_connection()?;
+            cmd("SENTINEL")
+                .arg("MASTER")
+                .arg(GROUP)
+                .query(&mut connection)
+        });
+        asked.unwrap_or_default()
+    }
+}
+
+impl Drop for Sentinel {
+    fn drop(&mut self) {
+        // Fails only if it has ended already.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + READY_WITHIN + Duration::from_secs(10);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        std::thread::sleep(LOOK_EVERY);
+    }
+}

@@ -1,5 +1,5 @@
 //! The hot store: who may try to buy, the log that all viewers of a show agree on, and the private
-//! facts of its buyers. Implementations: `memory` in one process.
+//! facts of its buyers. Implementations: `memory` in one process, `redis` for several nodes.
 //!
 //! What is sold for good is not decided here: the ledger promises units, the hot store mirrors it.
 //!

@@ -23,7 +23,7 @@ use super::dial::Dial;
 use super::functions::{Call, CallError};
 use super::{Failure, Patience};
 
-/// Calls under way or waiting at once; beyond it the answer is "busy".
+/// Calls under way at once; who waits longer than a call may take hears "busy".
 const CALLS_MAX: usize = 4_096;
 /// A call that had less time than this before its deadline proves nothing about the connection.
 const FAIR_TRIAL: Duration = Duration::from_millis(250);
@@ -90,10 +90,10 @@ impl Link {
         write: bool,
         make: &(impl Fn(&str) -> Result<Call<T>, CallError> + Sync),
     ) -> Result<T, Failure> {
-        let Ok(_permit) = self.calls.try_acquire() else {
+        let deadline = Instant::now() + self.patience.call;
+        let Ok(Ok(_permit)) = timeout_at(deadline, self.calls.acquire()).await else {
             return Err(Failure::Busy);
         };
-        let deadline = Instant::now() + self.patience.call;
         loop {
             let up = self.up(deadline).await?;
             let call = make(&up.identity)?;
@@ -115,10 +115,10 @@ impl Link {
 
     /// Sends one command, once.
     pub(crate) async fn raw(&self, command: &Cmd) -> Result<Value, Failure> {
-        let Ok(_permit) = self.calls.try_acquire() else {
+        let deadline = Instant::now() + self.patience.call;
+        let Ok(Ok(_permit)) = timeout_at(deadline, self.calls.acquire()).await else {
             return Err(Failure::Busy);
         };
-        let deadline = Instant::now() + self.patience.call;
         let up = self.up(deadline).await?;
         match self.send(&up, false, command, deadline).await {
             Ok(value) => Ok(value),

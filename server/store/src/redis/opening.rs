@@ -44,7 +44,7 @@ pub(super) async fn open(inner: &Arc<Inner>, show: &Arc<Show>) -> Result<Arc<Loc
         }
         let local = join_or_build(inner, show).await?;
         show.set_local(Some(Arc::clone(&local)));
-        inner.followed.notify_waiters();
+        inner.followed.notify_one();
         Ok(local)
     };
     let local = match tokio::time::timeout(inner.options.patience.open, opened).await {

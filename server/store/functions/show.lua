@@ -1,6 +1,7 @@
 -- Part 7: the functions that change a show. KEYS, the first ARGV and the result's beginning are
 -- the same for all of them, see wire.lua. Each is one atomic step: what is decided and what others
 -- hear of it must never part.
+local apply -- a bench calls it, too
 do -- a chunk has at most 200 locals
 
 local DECIDE = {
@@ -115,9 +116,7 @@ local function is_quiet()
     and (S.closed == 0 or not is_forgettable(S.closed_head))
 end
 
--- vetrina_apply. ARGV 4...: commands, as `commands.rs` writes them.
--- Result: 'ok', status, one answer for each.
-on_show('vetrina_apply', function(args)
+apply = function(args)
   set_now(args)
   prefetch(args)
   local answers = { 'ok', '' }
@@ -134,7 +133,11 @@ on_show('vetrina_apply', function(args)
   end
   answers[2] = finish()
   return answers
-end)
+end
+
+-- vetrina_apply. ARGV 4...: commands, as `commands.rs` writes them.
+-- Result: 'ok', status, one answer for each.
+on_show('vetrina_apply', apply)
 
 -- vetrina_publish. ARGV 4: a mirror as in `vetrina_apply`; 5: what the ledger says of the listing:
 -- price, limit per buyer, words. Result: 'ok', status, answer; no answer: a newer row is known.
@@ -209,7 +212,7 @@ end)
 -- log must know all of it. Result: as `vetrina_append`; only the status when the log has moved on.
 on_show('vetrina_append_after', function(args)
   if unpack_bytes('>d', args[4]) ~= S.last then
-    return { 'ok', status() }
+    return { 'ok', finish() }
   end
   return append(args, 5)
 end)

@@ -29,6 +29,7 @@ use std::time::Duration;
 use dashmap::DashMap;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use vetrina_core::hot::HotCommand;
 use vetrina_core::refused::Refused;
@@ -145,6 +146,13 @@ pub fn acl_commands() -> Vec<&'static str> {
     functions::COMMANDS.iter().copied().chain(own).collect()
 }
 
+/// See [`RedisStore::benchmark`].
+pub(crate) struct Benchmark {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) call: Vec<String>,
+}
+
 impl RedisStore {
     /// A store on this ledger, with its tasks running. It does not wait for Redis: until it
     /// answers, calls fail with `Unavailable`.
@@ -196,6 +204,28 @@ impl RedisStore {
         let applied = show::carry(&self.inner, show, vec![command]).await?;
         let only = applied.into_iter().next();
         only.ok_or_else(|| StoreError::Unavailable("no answer".into()))
+    }
+
+    /// What `redis-benchmark` needs to reserve on an open show: host and port, login, and the words
+    /// of the call up to its arguments. The function for it is loaded.
+    pub(crate) async fn benchmark(&self, show: ShowId) -> Result<Benchmark, StoreError> {
+        let (place, _) = self.inner.local(show).await?;
+        let link = self.inner.primaries.known(place.keys.log());
+        let link = link.ok_or_else(|| StoreError::Unavailable("no primary is known".into()))?;
+        link.call(true, &|_| Ok(functions::load_for_bench()))
+            .await?;
+        let up = link.up(Instant::now() + self.inner.options.patience.call);
+        let (host, identity) = up.await?.whose();
+        let keys = place.keys.state();
+        let mut call = vec!["FCALL".to_owned(), "vetrina_bench".to_owned()];
+        call.push(keys.len().to_string());
+        call.extend(keys.iter().cloned());
+        call.extend([identity, String::new(), String::new()]);
+        Ok(Benchmark {
+            host: host.name,
+            port: host.port,
+            call,
+        })
     }
 
     /// Redis answers: for the health check.

@@ -26,6 +26,8 @@ const CALLERS: usize = 1_024;
 const CALLERS_SINGLE: usize = 64;
 /// Most reservations of one part: a show has at most 200,000 open ones.
 const RESERVATIONS_MAX: u64 = 150_000;
+/// Reservations in one call of `redis-benchmark`'s batched part.
+const BATCH: u64 = 64;
 /// The rush on one listing.
 const RUSH_BUYERS: usize = 10_000;
 const RUSH_UNITS: u32 = 100;
@@ -43,6 +45,10 @@ pub struct HotFigures {
     pub answered_10k_ms: f64,
     /// How many of them were granted: 100 units were there.
     pub granted_10k: u64,
+    /// `redis-benchmark` with the same function, 64 clients, one reservation in each call.
+    pub redis_benchmark_single: f64,
+    /// The same, 64 reservations in each call.
+    pub redis_benchmark_batched: f64,
 }
 
 /// Measures for about `each` per part. The clock is the node's.
@@ -62,11 +68,17 @@ pub async fn hot(
     let single_per_second = rush(store, single, CALLERS_SINGLE, each, How::Single).await?;
     let (show, listing) = stage.sale(RUSH_UNITS).await?;
     let (answered_10k_ms, granted_10k) = all_at_once(store, show, listing).await?;
+    let (show, listing) = stage.sale(1_000_000).await?;
+    let redis_benchmark_single = redis_benchmark(store, show, listing, 40_000, 1).await?;
+    let (show, listing) = stage.sale(1_000_000).await?;
+    let redis_benchmark_batched = redis_benchmark(store, show, listing, 2_000, BATCH).await?;
     Ok(HotFigures {
         reservations_per_second,
         single_per_second,
         answered_10k_ms,
         granted_10k,
+        redis_benchmark_single,
+        redis_benchmark_batched,
     })
 }
 
@@ -212,6 +224,41 @@ async fn all_at_once(
     finish(tasks).await?;
     let took_ms = started.elapsed().as_secs_f64() * 1_000.0;
     Ok((took_ms, granted.load(Ordering::Relaxed)))
+}
+
+/// Reservations per second of `redis-benchmark` with as many `calls` of so many reservations each.
+async fn redis_benchmark(
+    store: &RedisStore,
+    show: ShowId,
+    listing: ListingId,
+    calls: u64,
+    in_each: u64,
+) -> Result<f64, StoreError> {
+    let benchmark = store.benchmark(show).await?;
+    let output = tokio::process::Command::new("redis-benchmark")
+        .args(["-h", &benchmark.host, "-p", &benchmark.port.to_string()])
+        .args(["-c", "64", "-q", "-r", "1000000000000"])
+        .args(["-n", &calls.to_string()])
+        .args(&benchmark.call)
+        .args([Uuid::from_u128(listing.0).simple().to_string().as_str()])
+        .args(["__rand_int__", &in_each.to_string()])
+        .output()
+        .await
+        .map_err(|error| missing(&format!("it does not start: {error}")))?;
+    let told = String::from_utf8_lossy(&output.stdout);
+    let rate = told
+        .split(" requests per second")
+        .next()
+        .filter(|_| output.status.success() && told.contains(" requests per second"))
+        .and_then(|before| before.rsplit([' ', '\r']).next())
+        .and_then(|digits| digits.parse::<f64>().ok());
+    let rate = rate.ok_or_else(|| missing(&told))?;
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+    Ok(rate * in_each as f64)
+}
+
+fn missing(why: &str) -> StoreError {
+    StoreError::Unavailable(format!("redis-benchmark (Debian: redis-tools): {why}"))
 }
 
 async fn finish(mut tasks: JoinSet<Result<(), StoreError>>) -> Result<(), StoreError> {

@@ -125,6 +125,14 @@ fn bounds() -> String {
     text
 }
 
+/// Loads the library with one function more, which `redis-benchmark` can call.
+pub fn load_for_bench() -> Call<()> {
+    let mut cmd = redis::cmd("FUNCTION");
+    let source = library() + include_str!("../../functions/bench.lua");
+    cmd.arg("LOAD").arg("REPLACE").arg(source);
+    Call::new(cmd, |_| Ok(()))
+}
+
 /// Loads the library, over an older one if need be. Each primary of a Cluster needs it.
 pub fn load() -> Call<()> {
     let mut cmd = redis::cmd("FUNCTION");

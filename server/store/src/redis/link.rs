@@ -236,6 +236,13 @@ impl Link {
     }
 }
 
+impl Up {
+    /// Where it leads, and which Redis that is.
+    pub(crate) fn whose(&self) -> (Host, String) {
+        (self.host.clone(), self.identity.to_string())
+    }
+}
+
 enum Sent {
     NotCarriedOut(DriverError),
     Failed(Failure),

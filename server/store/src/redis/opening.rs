@@ -25,6 +25,9 @@ use crate::log::Log;
 const LEASE_MS: u64 = 5_000;
 /// Who waits for a builder looks again after this.
 const PAUSE: Duration = Duration::from_millis(25);
+/// After a loss, before buyers are let in: other nodes remember grants that this one was not told
+/// of any more, and need as long to notice.
+const GATHER: Duration = Duration::from_millis(250);
 /// Entries of the log read at once.
 const PAGE_ENTRIES: usize = 500;
 /// How often the log's end is looked for before its corrections are left to the next node.
@@ -60,13 +63,15 @@ pub(super) async fn open(inner: &Arc<Inner>, show: &Arc<Show>) -> Result<Arc<Loc
 
 async fn join_or_build(inner: &Arc<Inner>, show: &Show) -> Result<Arc<Local>, StoreError> {
     loop {
+        let mut being_built = None;
         match status(inner, show).await {
             Ok(status) if status.is_loaded => {
                 if let Some(local) = join(inner, show, &status).await? {
                     return Ok(local);
                 }
             }
-            Ok(_) | Err(Failure::NotOpen(_)) => {}
+            Ok(status) => being_built = Some(status.position.epoch),
+            Err(Failure::NotOpen(_)) => {}
             Err(failure) => return Err(failure.into()),
         }
         save_leftover(inner, show).await;
@@ -81,6 +86,9 @@ async fn join_or_build(inner: &Arc<Inner>, show: &Show) -> Result<Arc<Local>, St
             ))
         });
         if !lease.await?.is_ours {
+            if let Some(epoch) = being_built {
+                contribute(inner, show, epoch).await?;
+            }
             tokio::time::sleep(PAUSE).await;
             continue;
         }
@@ -154,17 +162,30 @@ async fn join(
         Err(Failure::NotOpen(_)) => return Ok(None),
         Err(failure) => return Err(failure.into()),
     }
-    if show.begins(epoch) {
-        // Another node built it, and did not remember all that this one does.
-        let builder = Builder { inner, show, epoch };
-        let (rows, _) = show.remembered_rows(&seed);
-        match builder.reseat(rows).await {
-            Ok(()) => {}
-            Err(Failure::NotOpen(_)) => return Ok(None),
-            Err(failure) => return Err(failure.into()),
-        }
-    }
+    contribute(inner, show, epoch).await?;
     Ok(Some(local))
+}
+
+/// Another node builds this epoch, or built it, and does not remember all that this one does.
+async fn contribute(inner: &Arc<Inner>, show: &Show, epoch: Epoch) -> Result<(), StoreError> {
+    if !show.begins(epoch) {
+        return Ok(());
+    }
+    let seed = inner.ledger.load_show(show.id).await?;
+    let builder = Builder { inner, show, epoch };
+    let (rows, _) = show.remembered_rows(&seed);
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let seated = async {
+        builder.mirror(&seed).await?;
+        builder.reseat(rows).await
+    };
+    match seated.await {
+        // Lost again: the next epoch has its own turn.
+        Ok(()) | Err(Failure::NotOpen(_)) => Ok(()),
+        Err(failure) => Err(failure.into()),
+    }
 }
 
 /// What the log has beyond the archive, up to where it was. False: not without a gap.
@@ -232,10 +253,14 @@ async fn build(inner: &Arc<Inner>, show: &Show) -> Result<(), Failure> {
         show,
         epoch: start.epoch,
     };
+    show.begins(start.epoch);
     builder.mirror(&seed).await?;
     let (rows, waitlist) = show.remembered_rows(&seed);
     let remembered = rows.len();
     builder.reseat(rows).await?;
+    if start.epochs.len() > 1 {
+        tokio::time::sleep(GATHER).await;
+    }
     let over = matches!(seed.show.state, ShowState::Ended | ShowState::Replay);
     let restore = HotCommand::Restore(Restore {
         reservation_ttl_ms: i64::from(seed.show.reservation_ttl_s) * 1_000,

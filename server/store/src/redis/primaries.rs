@@ -236,7 +236,7 @@ impl Cluster {
             let name: Option<String> = redis::from_redis_value_ref(name)?;
             // A node that does not know its own address means the one that it was asked at.
             let name = name
-                .filter(|name| !name.is_empty())
+                .filter(|name| !matches!(name.as_str(), "" | "?"))
                 .unwrap_or_else(|| host.name.clone());
             let port = redis::from_redis_value_ref(port)?;
             ranges.insert(first, (last, Host { name, port }));

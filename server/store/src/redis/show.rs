@@ -103,7 +103,7 @@ impl Show {
         self.heard.load(Ordering::Relaxed)
     }
 
-    /// Notes the epoch that is joined; true when it is another one than before.
+    /// Notes the epoch that is built or joined; true when it is another one than before.
     pub(super) fn begins(&self, epoch: Epoch) -> bool {
         let before = self.epoch.swap(epoch.0, Ordering::Relaxed);
         before != 0 && before != epoch.0

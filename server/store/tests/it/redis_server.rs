@@ -36,6 +36,7 @@ impl RedisServer {
     /// With more options, as on the command line.
     pub(crate) fn start_with(options: &[&str]) -> Self {
         let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
+        let mut last = Ok(String::new());
         for _ in 0..ATTEMPTS {
             let folder = tempfile::tempdir().expect("a temporary folder");
             let port = free_port();
@@ -48,10 +49,9 @@ impl RedisServer {
             if server.is_ready() {
                 return server;
             }
-            let log = std::fs::read_to_string(server.folder.path().join("log"));
-            println!("redis-server did not start: {log:?}");
+            last = std::fs::read_to_string(server.folder.path().join("log"));
         }
-        panic!("redis-server does not start");
+        panic!("redis-server does not start: {last:?}");
     }
 
     pub(crate) fn url(&self) -> String {
@@ -71,10 +71,9 @@ impl RedisServer {
         let (name, rest) = words.split_first().expect("a command");
         let mut command = cmd(name);
         command.arg(rest);
-        let () = self
-            .ask::<redis::Value>(&command)
-            .map(drop)
-            .unwrap_or_else(|error| panic!("{words:?}: {error}"));
+        if let Err(error) = self.ask::<redis::Value>(&command) {
+            panic!("{words:?}: {error}");
+        }
     }
 
     /// SIGKILL, and again with nothing in it, on the same port.

@@ -230,13 +230,11 @@ pub(crate) async fn the_ledgers_word_is_logged_at_opening<B: Backend>(mut world:
     };
     let events = follow(&world, start).await.expect("readable");
     let mut told = kinds(&events);
-    let mut corrections = told.split_off(told.len() - 5);
+    let mut corrected = told.split_off(told.len() - 5);
     // In which order the listings come to it is the store's business.
-    corrections[..3].sort_unstable();
-    assert_eq!(
-        corrections,
-        vec!["listing", "price", "stock", "order", "state"]
-    );
+    corrected[..3].sort_unstable();
+    let expected = ["listing", "price", "stock", "order", "state"];
+    assert_eq!(corrected, expected);
     let (_, fold) = world.hot.fold(world.show).await.expect("the fold");
     assert_eq!(fold.run(), [third.id, second.id, first.id]);
     assert_eq!(fold.show().state, ShowState::Interrupted);

@@ -55,6 +55,9 @@ impl RedisCluster {
             let last = (first + share).min(SLOTS) - 1;
             let (first, last) = (first.to_string(), last.to_string());
             server.tell(&["CLUSTER", "ADDSLOTSRANGE", &first, &last]);
+            if number == 0 {
+                continue;
+            }
             let port = server.port.to_string();
             let bus = &buses[usize::from(number)];
             servers[0].tell(&["CLUSTER", "MEET", "127.0.0.1", &port, bus]);

@@ -1,6 +1,7 @@
 //! What every hot store and every ledger must do, written against the traits alone. A new
-//! implementation adds one line at the end, with a [`Backend`](world::Backend) of its own.
+//! implementation adds one line at the end, with a [`Backend`] of its own.
 
+mod backends;
 mod claims;
 mod goods;
 mod log;
@@ -10,9 +11,10 @@ mod reservations;
 mod sequences;
 mod world;
 
-pub(crate) use world::{
-    Backend, DEADLINE, Dice, PostgresAndMemory, SqliteAndMemory, SqliteAndRedis, World, redis_store,
+pub(crate) use backends::{
+    Backend, PostgresAndMemory, SqliteAndMemory, SqliteAndRedis, redis_store,
 };
+pub(crate) use world::{DEADLINE, Dice, World};
 
 /// All tests of the suite for one backend.
 macro_rules! suite {
@@ -74,8 +76,8 @@ macro_rules! suite {
     };
 }
 
-suite!(sqlite_and_memory, world::SqliteAndMemory);
-suite!(postgres_and_memory, world::PostgresAndMemory);
-suite!(sqlite_and_redis, world::SqliteAndRedis);
+suite!(sqlite_and_memory, backends::SqliteAndMemory);
+suite!(postgres_and_memory, backends::PostgresAndMemory);
+suite!(sqlite_and_redis, backends::SqliteAndRedis);
 // Three servers for each test: nothing beside it.
-suite!(heavy_sqlite_and_cluster, world::SqliteAndCluster);
+suite!(heavy_sqlite_and_cluster, backends::SqliteAndCluster);

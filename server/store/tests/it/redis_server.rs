@@ -14,7 +14,6 @@ pub(crate) use groups::{RedisCluster, Watched};
 
 /// A busy machine starts a process slowly.
 const READY_WITHIN: Duration = Duration::from_secs(20);
-const LOOK_EVERY: Duration = Duration::from_millis(10);
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// Another process may take a port between looking and binding.
 const ATTEMPTS: usize = 5;
@@ -112,7 +111,7 @@ impl RedisServer {
             if self.ask::<String>(&cmd("PING")).is_ok() {
                 return true;
             }
-            std::thread::sleep(LOOK_EVERY);
+            std::thread::yield_now();
         }
         panic!("redis-server does not answer within {READY_WITHIN:?}");
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use redis::cmd;
 use tempfile::TempDir;
 
-use super::{LOOK_EVERY, READY_WITHIN, RedisServer, free_port};
+use super::{READY_WITHIN, RedisServer, free_port};
 
 /// How many primaries a Cluster has at least.
 const PRIMARIES: u16 = 3;
@@ -186,6 +186,6 @@ pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + READY_WITHIN + Duration::from_secs(10);
     while !is_so() {
         assert!(Instant::now() < deadline, "not in time: {what}");
-        std::thread::sleep(LOOK_EVERY);
+        std::thread::yield_now();
     }
 }

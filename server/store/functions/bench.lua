@@ -1,8 +1,8 @@
 -- Part 10, only in the library that a bench loads: reservations made here, because redis-benchmark
 -- sends text and digits alone. What is measured is the function that decides in a sale.
 
--- vetrina_bench. ARGV 4: listing, 32 hexadecimal digits; 5: 12 digits that differ from call to call;
--- 6: how many reservations of as many buyers. Result: as `vetrina_apply`.
+-- vetrina_bench. ARGV 4: listing, 32 hexadecimal digits; 5: 12 digits that differ from call to
+-- call; 6: how many reservations of as many buyers. Result: as `vetrina_apply`.
 on_show('vetrina_bench', function(args)
   local listing = string.gsub(args[4], '..', function(pair)
     return char(tonumber(pair, 16))

@@ -377,7 +377,13 @@ impl Builder<'_> {
         let (keys, end) = (&self.show.keys, position.offset);
         let make =
             |belief: Belief<'_>| functions::append_after(keys, self.here(belief), end, &events);
-        Ok(self.inner.call(keys, true, make).await?.is_some())
+        let Some((status, _)) = self.inner.call(keys, true, make).await? else {
+            return Ok(false);
+        };
+        // Whoever opened the show reads what it was opened with.
+        local.note(&status);
+        read_on(self.inner, self.show, local, &status).await?;
+        Ok(true)
     }
 
     fn here<'a>(&self, belief: Belief<'a>) -> Belief<'a> {

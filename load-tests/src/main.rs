@@ -10,6 +10,7 @@
 
 mod buyer;
 mod chaos;
+mod claims;
 mod crash;
 mod customer;
 mod follower;
@@ -48,6 +49,11 @@ enum Command {
     /// Figures: granted, oversold (units granted beyond the stock, by the answers or by the
     /// server's own books), unanswered, answered_p50_ms, answered_p99_ms.
     Reserve(reserve::Options),
+    /// Durable claims on one hot sku, many buyers at once against one transaction per claim.
+    ///
+    /// Figures: claims_per_second, ratio_to_single, single_per_second. Always on a database of its
+    /// own; an order, its line, the buyer's limit and its outbox work are in every claim.
+    Claims(claims::Options),
     /// A sale during which the server is killed (SIGKILL) and started again, round after round.
     ///
     /// Figures: orders, paid, lost (acknowledged and not in the books), oversold, doubled (two
@@ -113,6 +119,10 @@ fn begin(command: Command) -> (&'static str, Common, Work) {
         Command::Reserve(options) => {
             let common = options.common.clone();
             ("reserve", common, boxed(reserve::run(options)))
+        }
+        Command::Claims(options) => {
+            let common = options.common.clone();
+            ("claims", common, boxed(claims::run(options)))
         }
         Command::Crash(options) => {
             let common = options.common.clone();

@@ -1,5 +1,6 @@
 //! The command line: what can be typed, and what is said back. `vetrina --help` is the manual.
 
+mod bench;
 mod import;
 mod manual;
 mod money;
@@ -63,6 +64,7 @@ fn dispatch(matches: &ArgMatches) -> Result<(), Failure> {
         }
         Some(("sandbox", matches)) => sandbox::run(matches),
         Some(("token", matches)) => token::run(matches),
+        Some(("bench", matches)) => bench::run(matches),
         Some(("seller", matches)) => import::seller(matches),
         Some(("import", matches)) => import::run(matches),
         Some(("config", matches)) => match matches.subcommand() {
@@ -88,6 +90,7 @@ fn command() -> Command {
         .subcommand(demo())
         .subcommand(sandbox::command())
         .subcommand(token::command())
+        .subcommand(bench::command())
         .subcommand(import::seller_command())
         .subcommand(import::command())
         .subcommand(

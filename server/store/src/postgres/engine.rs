@@ -25,10 +25,14 @@ const ATTEMPTS_MAX: u32 = 6;
 /// Pause before the second attempt; doubles with each.
 const PAUSE: Duration = Duration::from_millis(10);
 
+/// A connection that was idle for longer is opened anew: a firewall may have forgotten it, and we
+/// would find out by waiting.
+const IDLE_MAX: Duration = Duration::from_secs(60);
+
 /// See the module's words.
 pub(super) struct PostgresEngine {
-    /// `None` until it is needed, and after a failure.
-    connection: Option<PgConnection>,
+    /// And when it was used last. `None` until it is needed, and after a failure.
+    connection: Option<(PgConnection, Instant)>,
     options: PgConnectOptions,
 }
 
@@ -96,15 +100,15 @@ impl PostgresEngine {
     ) -> Result<Vec<Result<Claimed, Refused>>, Trouble> {
         // Kept only when all went well.
         let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => self.options.connect().await.map_err(Trouble::Again)?,
+            Some((connection, used)) if used.elapsed() < IDLE_MAX => connection,
+            _ => self.options.connect().await.map_err(Trouble::Again)?,
         };
         let mut db = Db::Postgres(&mut connection);
         let claimed = transaction(&mut db, checkouts, jobs).await;
         let claimed = claimed.map_err(Trouble::before_commit)?;
         let committed = query("COMMIT").execute(&mut db).await;
         committed.map_err(Trouble::at_commit)?;
-        self.connection = Some(connection);
+        self.connection = Some((connection, Instant::now()));
         Ok(claimed)
     }
 }
@@ -152,7 +156,7 @@ impl Engine for PostgresEngine {
     }
 
     async fn close(&mut self) {
-        if let Some(connection) = self.connection.take()
+        if let Some((connection, _)) = self.connection.take()
             && let Err(error) = connection.close().await
         {
             tracing::warn!(%error, "a connection to PostgreSQL did not close cleanly");

@@ -11,9 +11,7 @@ mod reservations;
 mod sequences;
 mod world;
 
-pub(crate) use backends::{
-    Backend, PostgresAndMemory, SqliteAndMemory, SqliteAndRedis, redis_store,
-};
+pub(crate) use backends::{Backend, PostgresAndMemory, SqliteAndRedis, redis_store};
 pub(crate) use world::{DEADLINE, Dice, World};
 
 /// All tests of the suite for one backend.

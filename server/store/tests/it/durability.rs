@@ -5,7 +5,6 @@
 
 mod child;
 mod evidence;
-mod rate;
 
 use std::path::Path;
 

@@ -268,6 +268,16 @@ async fn a_request_that_cannot_be_kept_fails_alone() {
     check_books(&world).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_measurement_counts_what_it_claims() {
+    let cluster = Cluster::start();
+    let now = vetrina_protocol::time::UnixMs(1_800_000_000_000);
+    let each = Duration::from_millis(200);
+    let figures = vetrina_store::bench::claims(&cluster.url(), now, each).await;
+    let figures = figures.expect("measured");
+    assert!(figures.claims_per_second > figures.single_per_second);
+}
+
 #[tokio::test]
 async fn a_url_that_cannot_be_used_is_refused_without_its_secret() {
     for (url, says) in [

@@ -186,7 +186,8 @@ impl HotStore for RedisStore {
     }
 
     async fn notices(&self, show: ShowId) -> Result<broadcast::Receiver<Arc<Notice>>, StoreError> {
-        Ok(self.inner.local(show).await?.1.notices())
+        let (_, local) = self.inner.local(show).await?;
+        Ok(local.notices(self.inner.options.patience.call).await)
     }
 
     async fn notify(

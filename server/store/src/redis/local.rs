@@ -39,6 +39,9 @@ pub(super) struct Local {
     position: watch::Sender<Position>,
     archived: watch::Sender<Offset>,
     notices: broadcast::Sender<Arc<Notice>>,
+    /// The newest notice that came, and the newest that any answer to this node spoke of.
+    heard: watch::Sender<u64>,
+    told_notices: AtomicU64,
     /// The furthest that any answer to this node spoke of.
     told: AtomicU64,
     /// Somebody here waits for this one to be archived.
@@ -77,6 +80,8 @@ impl Local {
             position: watch::Sender::new(log.position()),
             archived: watch::Sender::new(log.archived()),
             notices: broadcast::Sender::new(NOTICES_BEHIND_MAX),
+            heard: watch::Sender::new(status.notices),
+            told_notices: AtomicU64::new(status.notices),
             told: AtomicU64::new(status.position.offset.0),
             wanted: AtomicU64::new(0),
             inside: Mutex::new(Inside {
@@ -137,6 +142,7 @@ impl Local {
                 drop(self.notices.send(Arc::new(private.notice)));
             }
         }
+        self.heard.send_replace(inside.heard);
         true
     }
 
@@ -153,6 +159,8 @@ impl Local {
         }
         self.told
             .fetch_max(status.position.offset.0, Ordering::Relaxed);
+        self.told_notices
+            .fetch_max(status.notices, Ordering::Relaxed);
         self.inside().due = Due::of(status);
         self.set_archived(status.archived);
     }
@@ -208,7 +216,13 @@ impl Local {
         self.archived.subscribe()
     }
 
-    pub(super) fn notices(&self) -> broadcast::Receiver<Arc<Notice>> {
+    /// Notices from now on: those that answers to this node spoke of already are waited for first.
+    pub(super) async fn notices(&self, patience: Duration) -> broadcast::Receiver<Arc<Notice>> {
+        let told = self.told_notices.load(Ordering::Relaxed);
+        let mut heard = self.heard.subscribe();
+        let reached = heard.wait_for(|heard| *heard >= told);
+        // Whoever is told of one that is older than `mine` passes it over.
+        drop(tokio::time::timeout(patience, reached).await);
         self.notices.subscribe()
     }
 

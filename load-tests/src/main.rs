@@ -14,6 +14,7 @@ mod claims;
 mod crash;
 mod customer;
 mod follower;
+mod hot;
 mod market;
 mod progress;
 mod report;
@@ -67,6 +68,12 @@ enum Command {
     /// offset_gaps, comments_lost, presence_wrong, faults_without_effect (must be 0). Each fault
     /// prints the effect it was seen to have. Always starts its own servers.
     Chaos(chaos::Options),
+    /// Reservations through the hot store, against redis-benchmark with the same function.
+    ///
+    /// Figures: reservations_per_second (coalesced), ratio_to_redis_benchmark_single,
+    /// ratio_to_redis_benchmark_batched, answered_10k_ms (10,000 buyers of one listing at once).
+    /// Starts a Redis of its own.
+    Hot(hot::Options),
 }
 
 /// What every command takes.
@@ -127,6 +134,10 @@ fn begin(command: Command) -> (&'static str, Common, Work) {
         Command::Crash(options) => {
             let common = options.common.clone();
             ("crash", common, boxed(crash::run(options)))
+        }
+        Command::Hot(options) => {
+            let common = options.common.clone();
+            ("hot", common, boxed(hot::run(options)))
         }
         Command::Chaos(options) => {
             let mut common = options.common.clone();

@@ -131,7 +131,7 @@ impl Stack {
             shared.sandbox = Some(address);
             sandbox = Some(sandbox::start(path, address, &addresses).await?);
         }
-        let token = host_token(path, &path.join(node_name(0)), &shared)?;
+        let token = host_token(path, &path.join(node_name(0)), &shared).await?;
         let mut stack = Self {
             nodes: Vec::new(),
             sandbox,

@@ -41,7 +41,7 @@ impl Shared {
         }
         if let Some(sandbox) = self.sandbox {
             let url = format!("http://{sandbox}");
-            all.extend(["--payment", "sandbox", "--sandbox-url", &url].map(str::to_owned));
+            all.extend(["--payment", "sandbox", "--sandbox-api", &url].map(str::to_owned));
         }
         if self.guard_off {
             all.extend(["--ledger-guard", "off"].map(str::to_owned));
@@ -74,7 +74,8 @@ impl Node {
             .with(["serve", "--log", "warn", "--listen", &listen])
             .with(["--ops-listen", &ops_listen, "--udp-port", "0"])
             .with(["--udp-bind", "127.0.0.1", "--public-ip", "127.0.0.1"])
-            .with(["--node", name, "--data-dir"])
+            .with(["--node", name, "--node-url", &format!("http://{address}")])
+            .with(["--data-dir"])
             .with([data.as_os_str()])
             .with(shared.arguments())
             .start()?;
@@ -119,7 +120,7 @@ pub(crate) fn vetrina(name: &str, folder: &Path) -> Result<Recipe, StackError> {
 
 /// Makes a seller in the ledger and gives a host's token for all of its shows. Before a server has
 /// the data folder for itself.
-pub(crate) fn host_token(
+pub(crate) async fn host_token(
     folder: &Path,
     data: &Path,
     shared: &Shared,
@@ -131,9 +132,11 @@ pub(crate) fn host_token(
             .with([data.as_os_str()])
             .with(database.flat_map(|url| ["--database", url]))
     };
-    let seller = place(vetrina("seller", folder)?.with(["seller", "Load"])).said()?;
+    let seller = place(vetrina("seller", folder)?.with(["seller", "Load"]))
+        .said()
+        .await?;
     let token = vetrina("token", folder)?.with(["token", "--role", "host", "--seller", &seller]);
-    place(token).said()
+    place(token).said().await
 }
 
 /// VETRINA_BIN, or the program beside this one.

@@ -48,7 +48,7 @@ impl Postgres {
             .with(["--username=vetrina", "--auth=trust", "--encoding=UTF8"])
             .with(["--no-locale", "--no-sync", "--pgdata"])
             .with([data.as_os_str()]);
-        initdb.said()?;
+        initdb.said().await?;
         let address = free_address()?;
         let process = recipe("postgres", "postgres")
             .with(["-p", &address.port().to_string(), "-D"])

@@ -73,12 +73,11 @@ impl Recipe {
         command
     }
 
-    /// Runs it to its end and gives what it printed.
-    pub(crate) fn said(&self) -> Result<String, StackError> {
-        let output = self
-            .command()
-            .output()
-            .map_err(|error| self.missing(error))?;
+    /// Runs it to its end and gives what it printed; killed when nobody waits any more.
+    pub(crate) async fn said(&self) -> Result<String, StackError> {
+        let mut command = tokio::process::Command::from(self.command());
+        let output = command.kill_on_drop(true).output().await;
+        let output = output.map_err(|error| self.missing(error))?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
             return Err(StackError::Ended(self.name.clone(), output.status, said));

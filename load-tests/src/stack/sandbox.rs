@@ -76,7 +76,7 @@ impl Provider {
     }
 }
 
-/// Starts the provider's process; its webhooks go to every one of `nodes` in turn.
+/// Starts the provider's process; its webhooks go to the first of `nodes` that takes them.
 pub(crate) async fn start(
     folder: &Path,
     address: SocketAddr,
@@ -85,13 +85,18 @@ pub(crate) async fn start(
     let webhooks = nodes
         .iter()
         .flat_map(|node| {
-            let url = format!("http://{node}/v1/webhooks/sandbox");
-            ["--webhook-url".to_owned(), url]
+            let origin = format!("http://{node}");
+            ["--webhook-url".to_owned(), origin]
         })
         .collect::<Vec<_>>();
     let data = folder.join("sandbox");
     let mut process = vetrina("sandbox", folder)?
-        .with(["sandbox", "--listen", &address.to_string(), "--data-dir"])
+        .with([
+            "sandbox",
+            "--sandbox-listen",
+            &address.to_string(),
+            "--data-dir",
+        ])
         .with([data.as_os_str()])
         .with(webhooks)
         .start()?;

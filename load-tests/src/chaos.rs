@@ -352,7 +352,9 @@ fn figures(
             .collect();
         let count = |ended: Ended| during.iter().filter(|one| one.ended == ended).count();
         let (later, not) = (count(Ended::Later), count(Ended::Not));
-        let real = effect.real && (!effect.must_refuse || later + not > 0);
+        let lasted = effect.to - effect.from;
+        let waited = during.iter().any(|one| one.took > lasted / 2);
+        let real = effect.real && (!effect.must_refuse || waited || later + not > 0);
         without_effect += u32::from(!real);
         eprintln!(
             "{}{}: {} commands meanwhile, {later} told to try again, {not} without an answer; \

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use reqwest::StatusCode;
 use tokio::sync::watch;
 use vetrina_protocol::client::ClientMessage;
 use vetrina_protocol::event::PrivateEvent;
@@ -24,8 +25,9 @@ use crate::server::Server;
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// A node that cannot be reached in this time is not there.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
-/// Between two tries while the server is not there.
+/// Between two tries while the server is not there; it doubles so many times, as the protocol asks.
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(50);
+const DOUBLED_MAX: u32 = 4;
 /// Longest pause after "try again": the customer is in a hurry.
 const PAUSE_MS_MAX: u64 = 2_000;
 
@@ -72,6 +74,8 @@ pub(crate) struct Customer {
     session: Option<Session>,
     /// Whether there is a server at all: customers do not hammer on closed doors.
     up: watch::Receiver<bool>,
+    /// Tries to connect in a row that failed.
+    failed: u32,
     next_id: u32,
     pub(crate) log: Log,
     pub(crate) follower: Follower,
@@ -101,6 +105,7 @@ impl Customer {
             token: None,
             session: None,
             up,
+            failed: 0,
             next_id: 1,
             log: Log::default(),
             follower: Follower::default(),
@@ -269,8 +274,10 @@ impl Customer {
     pub(crate) async fn connect(&mut self) -> Result<(), BuyerError> {
         while self.session.is_none() {
             match tokio::time::timeout(CONNECT_WITHIN, self.open()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(BuyerError::Answer(status, text))) if status.is_client_error() => {
+                Ok(Ok(())) => self.failed = 0,
+                Ok(Err(BuyerError::Answer(status, text)))
+                    if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS =>
+                {
                     return Err(BuyerError::Answer(status, text));
                 }
                 Ok(Err(_)) | Err(_) => {
@@ -301,14 +308,18 @@ impl Customer {
         Ok(())
     }
 
-    /// Gives the session up; the next one is at the next node.
+    /// Gives the session up; the next one is at any node, as behind a load balancer.
     fn leave(&mut self) {
         self.session = None;
-        self.at = (self.at + 1) % self.nodes.len();
+        self.at = rand::random_range(0..self.nodes.len());
     }
 
     async fn wait(&mut self) {
-        tokio::time::sleep(TRY_AGAIN_AFTER).await;
+        let pause = TRY_AGAIN_AFTER * 2_u32.pow(self.failed.min(DOUBLED_MAX));
+        self.failed += 1;
+        // Not all in the same moment.
+        let part = rand::random_range(0.5..1.0);
+        tokio::time::sleep(pause.mul_f64(part)).await;
         // The sender lives as long as the run; without it there is nothing to wait for.
         let _ = self.up.clone().wait_for(|up| *up).await;
     }

@@ -44,8 +44,10 @@ impl Follower {
         };
         if welcome.resumed {
             self.resumed += 1;
-            // The position is the one that was asked for, in the same incarnation of the log.
-            self.gaps += u32::from(self.position != Some(at));
+            // The position is the one that was asked for. A newer incarnation of the log may
+            // continue there, when nothing before it was lost.
+            let continues = |asked: Resume| asked.offset == at.offset && asked.epoch <= at.epoch;
+            self.gaps += u32::from(!self.position.is_some_and(continues));
         } else if self.position.is_some() {
             self.resets += u32::from(welcome.reset.is_some());
             self.gaps += u32::from(welcome.reset.is_none());

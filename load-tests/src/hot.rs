@@ -37,7 +37,7 @@ pub(crate) enum Failed {
     TimedOut(u64),
 }
 
-/// What `vetrina bench hot --json` prints.
+/// What `vetrina bench hot` prints.
 #[derive(Debug, Deserialize)]
 struct Bench {
     coalesced_per_second: f64,
@@ -81,8 +81,11 @@ pub(crate) async fn run(options: Options) -> Result<Figures, Failed> {
 async fn hot() -> Result<Figures, Failed> {
     let folder = tempfile::tempdir()?;
     let redis = RedisServer::start("redis", folder.path()).await?;
-    let bench = node::vetrina("bench", folder.path())?.with(["bench", "hot", "--json", "--redis"]);
-    let said = bench.with([redis.url()]).said().await?;
+    let ledger = format!("sqlite:{}", folder.path().join("ledger.sqlite").display());
+    let bench = node::vetrina("bench", folder.path())?
+        .with(["bench", "hot", "--redis", &redis.url()])
+        .with(["--database", &ledger]);
+    let said = bench.said().await?;
     let bench: Bench = serde_json::from_str(&said).map_err(Failed::Bench)?;
     let calls = &bench.benchmark;
     let folder = folder.path();

@@ -128,6 +128,13 @@ pub(crate) const STAGES: &[Stage] = &[
         },
     },
     Stage {
+        name: "chaos",
+        about: "two nodes sell while Redis, PostgreSQL and nodes die: three short seeds, all faults",
+        lane: Lane::Front,
+        after: &["setup"],
+        run: chaos,
+    },
+    Stage {
         name: "browser",
         about: "Chromium broadcasts, watches, buys; screenshots of every state in artefacts/browser",
         lane: Lane::Front,
@@ -242,6 +249,33 @@ fn generated_files(runner: &Runner<'_>) -> Result<BTreeMap<String, Vec<u8>>, Str
         Ok((path.to_owned(), content))
     };
     listed.lines().map(read).collect()
+}
+
+/// Three neighbouring seeds begin with different faults.
+fn chaos(runner: &Runner<'_>) -> Result<(), String> {
+    let required = [
+        "oversold==0",
+        "doubled==0",
+        "lost==0",
+        "orphan_charges==0",
+        "offset_gaps==0",
+        "books_wrong==0",
+        "presence_wrong==0",
+        "broken_promises_percent<=1",
+    ];
+    for seed in ["1", "2", "3"] {
+        let words = [
+            "chaos",
+            "--seconds",
+            "20",
+            "--buyers",
+            "100",
+            "--seed",
+            seed,
+        ];
+        load(runner, &words, &required)?;
+    }
+    Ok(())
 }
 
 /// Runs vetrina-load against a server of its own; every one of `required` must hold.

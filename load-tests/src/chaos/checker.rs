@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use vetrina_protocol::id::{ListingId, OrderId, ShowId};
-use vetrina_protocol::server::{ServerMessage, Snapshot};
+use vetrina_protocol::server::{ServerMessage, Snapshot, Welcome};
 use vetrina_protocol::view::OrderState;
 
 use super::host::Settings;
@@ -88,7 +88,11 @@ impl Findings {
             .count();
         self.stock(&books, most);
         for (n, server) in places.servers.iter().enumerate() {
-            let snapshot = shown(server, places.show, &books).await?;
+            let welcome = shown(server, places.show, &books).await?;
+            for entry in welcome.desk.iter().flat_map(|desk| &desk.reservations) {
+                eprintln!("found: node {} has {:?}", n + 1, entry.reservation);
+            }
+            let snapshot = welcome.snapshot.ok_or_else(no_snapshot)?;
             self.screens(n, &snapshot, &books);
             self.settings(&snapshot, &books, host);
         }
@@ -369,24 +373,26 @@ async fn quiet(places: &Places<'_>) -> Result<Books, StackError> {
 
 /// What a newcomer is shown once it agrees with the books, or at last: reservations that nobody
 /// remembers run out by themselves.
-async fn shown(server: &Server, show: ShowId, books: &Books) -> Result<Snapshot, BuyerError> {
+async fn shown(server: &Server, show: ShowId, books: &Books) -> Result<Welcome, BuyerError> {
     let deadline = Instant::now() + QUIET_WITHIN;
     loop {
         let source = buyer::source_address(0);
         let (_, welcome) = Session::open(server.address, source, show, server.token()).await?;
-        let snapshot = welcome
-            .snapshot
-            .ok_or_else(|| BuyerError::Protocol("a first Welcome without a snapshot".into()))?;
+        let snapshot = welcome.snapshot.as_ref().ok_or_else(no_snapshot)?;
         let sold = |id: &ListingId| books.listings.get(id);
         let agree = snapshot
             .listings
             .iter()
             .all(|shown| sold(&shown.id).is_some_and(|sold| agrees(sold, shown.stock)));
         if agree || Instant::now() > deadline {
-            return Ok(snapshot);
+            return Ok(*welcome);
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
+}
+
+fn no_snapshot() -> BuyerError {
+    BuyerError::Protocol("a first Welcome without a snapshot".into())
 }
 
 /// Nobody has a reservation any more: all buyers gave theirs back, ordered, or let them run out.

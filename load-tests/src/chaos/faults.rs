@@ -100,7 +100,7 @@ pub(crate) struct Effect {
     pub(crate) seen: String,
     /// Whether there was one at all.
     pub(crate) real: bool,
-    /// It is real only if buyers were told to try again, or not answered, meanwhile.
+    /// It is real only if buyers were told to try again, not answered, or kept waiting meanwhile.
     pub(crate) must_refuse: bool,
 }
 

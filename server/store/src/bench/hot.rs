@@ -28,6 +28,9 @@ const CALLERS_SINGLE: usize = 64;
 const RESERVATIONS_MAX: u64 = 150_000;
 /// Reservations in one call of `redis-benchmark`'s batched part.
 const BATCH: u64 = 64;
+/// What `redis-benchmark` draws its digits from: what it reads into an `int`. With more it draws
+/// nothing, and every call repeats the first reservation.
+const NUMBERS: &str = "2000000000";
 /// The rush on one listing.
 const RUSH_BUYERS: usize = 10_000;
 const RUSH_UNITS: u32 = 100;
@@ -237,7 +240,7 @@ async fn redis_benchmark(
     let benchmark = store.benchmark(show).await?;
     let output = tokio::process::Command::new("redis-benchmark")
         .args(["-h", &benchmark.host, "-p", &benchmark.port.to_string()])
-        .args(["-c", "64", "-q", "-r", "1000000000000"])
+        .args(["-c", "64", "-q", "-r", NUMBERS])
         .args(["-n", &calls.to_string()])
         .args(&benchmark.call)
         .args([Uuid::from_u128(listing.0).simple().to_string().as_str()])

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use crate::config::settings::{SETTINGS, Setting};
 use crate::config::source::Source;
@@ -60,7 +60,8 @@ fn dispatch(matches: &ArgMatches) -> Result<(), Failure> {
     match matches.subcommand() {
         Some(("serve", matches)) => serve::run(&configuration(matches, false)?),
         Some(("demo", matches)) => {
-            crate::demo::run(gathered(matches, true)?, matches.get_flag("lan"))
+            let nodes = matches.get_one("nodes").copied().unwrap_or(1);
+            crate::demo::run(gathered(matches, true)?, matches.get_flag("lan"), nodes)
         }
         Some(("sandbox", matches)) => sandbox::run(matches),
         Some(("token", matches)) => token::run(matches),
@@ -115,6 +116,17 @@ fn demo() -> Command {
             "Serve HTTPS to phones on this network, with a certificate made here (they warn \
                  once), and print a QR code of the watch page",
         ))
+        .arg(
+            Arg::new("nodes")
+                .long("nodes")
+                .value_name("COUNT")
+                .value_parser(value_parser!(u16).range(1..=i64::from(crate::demo::NODES_MAX)))
+                .conflicts_with("lan")
+                .help(
+                    "Run so many nodes on this machine, on a Redis and (if it is installed) a \
+                     PostgreSQL that the demo starts, with the same show on all of them",
+                ),
+        )
 }
 
 /// Adds the options of the table, or only those called `names`.
@@ -123,7 +135,7 @@ pub(crate) fn with_settings(command: Command, demo: bool, names: &[&str]) -> Com
         .long("config")
         .env("VETRINA_CONFIG")
         .value_name("FILE")
-        .value_parser(clap::value_parser!(PathBuf))
+        .value_parser(value_parser!(PathBuf))
         .help("A TOML file with the options by their names; flags and environment win over it");
     let wanted = SETTINGS
         .iter()

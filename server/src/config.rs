@@ -140,6 +140,14 @@ pub struct Log {
     pub filter: String,
 }
 
+/// The program that runs, to be started once more.
+///
+/// # Errors
+/// The system does not say.
+pub(crate) fn this_program() -> std::io::Result<PathBuf> {
+    std::env::current_exe()
+}
+
 impl Config {
     /// Reads and checks all options. Files that they name are read here, ports are not touched.
     ///

@@ -4,9 +4,11 @@
 mod drawings;
 mod lan;
 mod links;
+mod nodes;
 mod seed;
 
 use std::io::{BufRead as _, ErrorKind, Write as _};
+use std::path::Path;
 
 use tokio::sync::mpsc;
 
@@ -16,8 +18,13 @@ use crate::cli::{Failure, block_on};
 use crate::config::{Config, Gathered};
 use links::Links;
 
-/// Runs the demo until Ctrl-C.
-pub(crate) fn run(gathered: Gathered, lan: bool) -> Result<(), Failure> {
+pub(crate) use nodes::NODES_MAX;
+
+/// Runs the demo until Ctrl-C, with so many nodes.
+pub(crate) fn run(gathered: Gathered, lan: bool, nodes: u16) -> Result<(), Failure> {
+    if nodes > 1 {
+        return nodes::run(&gathered, nodes);
+    }
     let gathered = if lan {
         lan::options(gathered)?
     } else {
@@ -62,6 +69,14 @@ async fn fresh_links(links: &Links, lines: &mut mpsc::Receiver<()>) {
             tracing::warn!(%failure, "fresh links could not be printed");
         }
     }
+}
+
+/// Nobody else on this machine reads the file.
+fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    options.open(path)?.write_all(text.as_bytes())
 }
 
 /// Lines typed in the terminal. The thread sits in a read that nothing can end but the process.

@@ -13,6 +13,12 @@ pub(crate) struct Package {
     pub(crate) shown_by: &'static [&'static str],
 }
 
+/// For more than one node.
+pub(crate) const REDIS: Package = Package {
+    name: "redis-server",
+    shown_by: &["redis-server"],
+};
+
 /// Installs those of `packages` that are missing. Without the right to install, the error names
 /// the one command that a person with that right types.
 pub(crate) fn ensure(runner: &Runner<'_>, packages: &[Package]) -> Result<(), String> {

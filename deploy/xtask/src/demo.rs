@@ -1,6 +1,7 @@
 //! `cargo demo`: from a fresh clone to a running show. Installs and builds what is missing or
 //! old, then becomes the server, so that Ctrl-C reaches it directly.
 
+use crate::debian;
 use crate::repository::Repository;
 use crate::run::Runner;
 use crate::web;
@@ -17,6 +18,7 @@ next ones a second or two. What it installs goes into .vetrina in this clone; De
 where it may, else it prints the command to type.
 
   cargo demo -- --lan     HTTPS with a certificate of its own, and a QR code for a phone
+  cargo demo -- --nodes 2 two nodes on a Redis and, if it is installed, a PostgreSQL of their own
 ";
 
 /// Starts the demo with `flags`, which are the server's own.
@@ -30,7 +32,11 @@ pub(crate) fn main(flags: &[String]) -> Result<(), String> {
             return Ok(());
         }
     } else {
-        build(&Runner::terminal(&repository), server.exists())?;
+        let runner = Runner::terminal(&repository);
+        if flags.iter().any(|flag| flag.starts_with("--nodes")) {
+            debian::ensure(&runner, &[debian::REDIS])?;
+        }
+        build(&runner, server.exists())?;
     }
     // Becomes the server: no process of ours stands between it and the terminal.
     // Its data lies in .vetrina of this clone, wherever in the clone this was typed.

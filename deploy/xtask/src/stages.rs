@@ -177,10 +177,7 @@ const PACKAGES: &[Package] = &[
         name: "fonts-noto-color-emoji",
         shown_by: &["/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf"],
     },
-    Package {
-        name: "redis-server",
-        shown_by: &["redis-server"],
-    },
+    debian::REDIS,
     Package {
         name: "postgresql",
         shown_by: &["postgres", "/usr/lib/postgresql"],

@@ -72,7 +72,7 @@ fn certificate(folder: &Path, address: IpAddr) -> Result<(String, String), Failu
         parameters.distinguished_name = subject;
         let pair = KeyPair::generate()?;
         let signed = parameters.self_signed(&pair)?;
-        write_private(&key, &pair.serialize_pem())?;
+        super::write_private(&key, &pair.serialize_pem())?;
         std::fs::write(&certificate, signed.pem())?;
         std::fs::write(&note, address.to_string())?;
     }
@@ -91,13 +91,4 @@ fn host_names() -> Vec<String> {
     } else {
         vec![format!("{name}.local"), name]
     }
-}
-
-/// Nobody else on this machine reads the key.
-fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
-    use std::io::Write as _;
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    options.open(path)?.write_all(text.as_bytes())
 }

@@ -71,6 +71,14 @@ pub enum ShowState {
     Replay,
 }
 
+impl ShowState {
+    /// Whether it is going on, with its video or waiting for it.
+    #[must_use]
+    pub const fn is_on_air(self) -> bool {
+        matches!(self, Self::Live | Self::Interrupted)
+    }
+}
+
 /// A show as everybody sees it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS, JsonSchema, ToSchema)]
 #[ts(optional_fields)]

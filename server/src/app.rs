@@ -2,8 +2,10 @@
 
 mod listeners;
 mod payments;
+mod stores;
 
 use std::fs::File;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
@@ -21,15 +23,17 @@ use crate::http::serve::{serve, tls_config};
 use crate::ops::feed::{Feed, Sources};
 use crate::ops::health::Health;
 use crate::ops::metrics::Metrics;
+use crate::origins::Origins;
 use crate::payment::sandbox::Sandbox;
+use crate::rates::{ADDRESSES_MAX, SharedRates};
 use crate::shop::{self, Shop};
 pub use listeners::{Listeners, RunError};
 use payments::Payments;
 pub(crate) use payments::run_sandbox;
+use stores::Stores;
 use vetrina_store::blob::FolderBlobs;
 use vetrina_store::ledger::SellerRow;
-use vetrina_store::memory::MemoryStore;
-use vetrina_store::{BlobStore, HotStore, Ledger};
+use vetrina_store::{BlobStore, Ledger};
 
 /// The seller that every ledger begins with, and whose tokens `vetrina token` mints unless told
 /// otherwise: most servers have one only. A version 8 id of our own scheme.
@@ -48,7 +52,10 @@ pub(crate) struct Parts {
     pub(crate) channel: Channel,
     pub(crate) media: vetrina_media::Media,
     pub(crate) broadcasts: Broadcasts,
+    pub(crate) origins: Origins,
     pub(crate) payments: Option<Arc<Payments>>,
+    /// Guest tokens by address.
+    pub(crate) guests: SharedRates<IpAddr>,
     pub(crate) feed: Feed,
     pub(crate) health: Health,
     pub(crate) shutdown: CancellationToken,
@@ -148,15 +155,11 @@ impl App {
             None => None,
         };
         let ledger = self.records.ledger.clone();
-        let clock = self.clock.clone();
-        let now = move || clock.now();
-        let hot = Arc::new(MemoryStore::start(ledger.clone(), Arc::new(now)));
+        let stores = Stores::open(&self.config, ledger, &self.clock).await?;
         self.found_first_seller().await?;
         let provider = payments::open_provider(&self.config, &self.listeners).await?;
         let sandbox = provider.as_ref().and_then(|it| it.sandbox.clone());
-        let (parts, mut tasks) = self
-            .compose(&ledger, hot.clone(), provider.as_ref(), &shutdown)
-            .await?;
+        let (parts, mut tasks) = self.compose(&stores, provider.as_ref(), &shutdown).await?;
         let media = parts.media.clone();
         let channel = parts.channel.clone();
         let routers =
@@ -205,7 +208,7 @@ impl App {
         let served = served.and(until_done(&mut servers, &shutdown).await);
         media.shutdown().await;
         tasks.shutdown().await;
-        hot.shutdown().await;
+        stores.hot.shutdown().await;
         self.records.ledger.close().await;
         stop_ops.cancel();
         let served = served.and(until_done(&mut ops_server, &shutdown).await);
@@ -229,13 +232,14 @@ impl App {
 
     async fn compose(
         &self,
-        ledger: &Arc<dyn Ledger>,
-        hot: Arc<dyn HotStore>,
+        stores: &Stores,
         provider: Option<&payments::OpenProvider>,
         shutdown: &CancellationToken,
     ) -> Result<(Parts, JoinSet<()>), RunError> {
         let metrics = Metrics::new();
         let media = self.listeners.media.clone();
+        let origins = stores.origins(&self.config, &self.listeners)?;
+        let (ledger, hot) = (&stores.ledger, &stores.hot);
         let client = provider.map(|it| it.client.clone());
         let intents = client
             .clone()
@@ -243,8 +247,10 @@ impl App {
         let shop = Shop::new(shop::Parts {
             hot: hot.clone(),
             ledger: ledger.clone(),
+            shared: stores.shared.clone(),
             payments: intents.clone(),
             media: Arc::new(Frames(media.clone())),
+            origins: origins.clone(),
             clock: self.clock.clone(),
             metrics: metrics.clone(),
         });
@@ -270,7 +276,7 @@ impl App {
             metrics: metrics.clone(),
             media: media.clone(),
             ledger: ledger.clone(),
-            hot,
+            hot: hot.clone(),
             clock: self.clock.clone(),
             takes_payments: payments.is_some(),
             sessions_max: self.config.limits.sessions_max,
@@ -285,13 +291,25 @@ impl App {
             broadcasts: Broadcasts::new(
                 media.clone(),
                 shop.clone(),
+                origins.clone(),
                 metrics.clone(),
                 shutdown.clone(),
             ),
             metrics,
             shop,
             media,
+            origins,
             payments,
+            guests: SharedRates::new(
+                "guests",
+                Rate {
+                    burst: self.config.limits.guests_per_minute,
+                    per_minute: self.config.limits.guests_per_minute,
+                },
+                ADDRESSES_MAX,
+                stores.shared.clone(),
+                self.clock.clone(),
+            ),
             feed,
             health: Health::new(ledger.clone(), shutdown.clone()),
             shutdown: shutdown.clone(),
@@ -330,6 +348,10 @@ fn background(
     let (house, samples) = (shutdown.clone(), shutdown.clone());
     tasks.spawn(async move { shop.keep_house(house).await });
     tasks.spawn(async move { feed.run(samples).await });
+    let channel = parts.channel.clone();
+    tasks.spawn(async move { channel.settle_rates().await });
+    let guests = parts.guests.clone();
+    tasks.spawn(async move { guests.run().await });
     if let Some(payments) = parts.payments.clone() {
         tasks.spawn(async move { payments.worker.run().await });
     }

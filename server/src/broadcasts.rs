@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use vetrina_media::{BroadcastId, Media, Phase, SessionId};
 use vetrina_protocol::id::{ShowId, UserId};
@@ -11,6 +12,7 @@ use vetrina_protocol::rest::BroadcastHealth;
 use vetrina_protocol::time::MediaTime;
 
 use crate::ops::metrics::{Metrics, Part};
+use crate::origins::{Origins, RENEW_EVERY};
 use crate::refused::Refused;
 use crate::shop::{MediaClock, Shop};
 
@@ -55,6 +57,7 @@ pub struct Broadcasts {
 struct Inner {
     media: Media,
     shop: Shop,
+    origins: Origins,
     metrics: Metrics,
     shutdown: CancellationToken,
     state: Mutex<State>,
@@ -76,11 +79,18 @@ impl std::fmt::Debug for Broadcasts {
 impl Broadcasts {
     /// None yet.
     #[must_use]
-    pub fn new(media: Media, shop: Shop, metrics: Metrics, shutdown: CancellationToken) -> Self {
+    pub fn new(
+        media: Media,
+        shop: Shop,
+        origins: Origins,
+        metrics: Metrics,
+        shutdown: CancellationToken,
+    ) -> Self {
         Self {
             inner: Arc::new(Inner {
                 media,
                 shop,
+                origins,
                 metrics,
                 shutdown,
                 state: Mutex::default(),
@@ -141,6 +151,9 @@ impl Broadcasts {
                 () = this.inner.shutdown.cancelled() => {}
             }
             this.lock().followed.remove(&show);
+            if let Err(error) = this.inner.origins.let_go(show).await {
+                tracing::info!(%error, %show, "the lease of a show's video ends by itself");
+            }
         });
         Ok(())
     }
@@ -151,6 +164,8 @@ impl Broadcasts {
         mut status: tokio::sync::watch::Receiver<vetrina_media::BroadcastStatus>,
     ) {
         let mut told = None;
+        let mut renew = tokio::time::interval(RENEW_EVERY);
+        renew.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let phase = status.borrow_and_update().phase;
             let on_air = match phase {
@@ -162,11 +177,38 @@ impl Broadcasts {
             if let Some(on_air) = on_air
                 && told != Some(on_air)
             {
+                if on_air && let Err(error) = self.inner.origins.seize(show).await {
+                    tracing::warn!(%error, %show, "viewers of other nodes are not sent here yet");
+                }
                 told = Some(on_air);
                 self.tell(show, on_air).await;
             }
-            if status.changed().await.is_err() {
-                return;
+            tokio::select! {
+                changed = status.changed() => if changed.is_err() {
+                    return;
+                },
+                _ = renew.tick(), if told.is_some() => if !self.still_ours(show).await {
+                    return;
+                },
+            }
+        }
+    }
+
+    /// Keeps the lease of a show's video. When the seller has gone on from another node, what is
+    /// left of the broadcast here ends, so that its viewers look for the new one.
+    async fn still_ours(&self, show: ShowId) -> bool {
+        match self.inner.origins.renew(show).await {
+            Ok(true) => true,
+            Ok(false) => {
+                tracing::info!(%show, "the show's video goes to another node now");
+                if let Err(refused) = self.inner.media.end(BroadcastId(show.0)).await {
+                    tracing::warn!(%show, %refused, "the old broadcast goes on");
+                }
+                false
+            }
+            Err(error) => {
+                tracing::warn!(%error, %show, "the lease of a show's video was not renewed");
+                true
             }
         }
     }

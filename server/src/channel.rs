@@ -29,9 +29,10 @@ pub use admission::AdmissionLimits;
 
 use crate::auth::Tokens;
 use crate::ops::metrics::Part;
+use crate::rates::SharedRates;
 use crate::shop::Shop;
 use admission::Admission;
-use limits::GO_AWAY_SPREAD_MS;
+use limits::{GO_AWAY_SPREAD_MS, PEOPLE_MAX, PERSON_RATE};
 use room::{Room, follow};
 
 /// What an operator decides about the channel.
@@ -55,6 +56,7 @@ struct Inner {
     tokens: Arc<Tokens>,
     allowed_origins: Vec<String>,
     admission: Arc<Admission>,
+    people: SharedRates<UserId>,
     /// Rooms by show. The lock is taken for a look-up; opening one happens outside of it, once.
     rooms: Mutex<HashMap<ShowId, Arc<OnceCell<Arc<Room>>>>>,
     leaving: AtomicBool,
@@ -68,13 +70,20 @@ impl Channel {
     pub fn new(shop: Shop, tokens: Arc<Tokens>, config: ChannelConfig) -> Self {
         Self {
             inner: Arc::new(Inner {
-                shop,
                 tokens,
                 allowed_origins: config.allowed_origins,
                 admission: Admission::new(config.admission),
+                people: SharedRates::new(
+                    "commands",
+                    PERSON_RATE,
+                    PEOPLE_MAX,
+                    shop.shared().cloned(),
+                    shop.clock().clone(),
+                ),
                 rooms: Mutex::default(),
                 leaving: AtomicBool::new(false),
                 session_ended: Notify::new(),
+                shop,
             }),
         }
     }
@@ -84,6 +93,11 @@ impl Channel {
         for room in self.inner.open_rooms() {
             room.members.close_person(user, code);
         }
+    }
+
+    /// Tells other nodes how quick people are, for ever.
+    pub(crate) async fn settle_rates(&self) {
+        self.inner.people.run().await;
     }
 
     /// Sessions of one show on this node.

@@ -12,7 +12,6 @@ mod orders;
 mod page;
 mod pictures;
 pub(crate) mod products;
-mod rates;
 mod request;
 pub mod serve;
 pub(crate) mod shows;
@@ -36,20 +35,16 @@ use tower_http::timeout::TimeoutLayer;
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use vetrina_protocol::view::Show;
 
 use crate::app::Parts;
 use body::Ids;
 use caller::Caller;
 use error::HttpError;
-use rates::Rates;
-use vetrina_store::ledger::ShowRow;
 use video::Side;
 
 /// What handlers share.
 pub(crate) struct Shared {
     pub(crate) parts: Parts,
-    guests: Rates,
     openapi: Bytes,
     page_policy: HeaderValue,
     https_only: bool,
@@ -59,30 +54,6 @@ impl std::ops::Deref for Shared {
     type Target = Parts;
     fn deref(&self) -> &Parts {
         &self.parts
-    }
-}
-
-impl Shared {
-    /// The show with addresses that work from where it is read.
-    fn show_view(&self, row: ShowRow) -> Show {
-        let show = row.id;
-        let view = row.view(
-            format!("/v1/shows/{show}/whep"),
-            format!("/v1/shows/{show}/whip"),
-        );
-        self.with_public_urls(view)
-    }
-
-    /// Absolute addresses where the server knows its own, else paths.
-    fn with_public_urls(&self, mut show: Show) -> Show {
-        if let Some(origin) = &self.config.public_url {
-            for url in [&mut show.whep_url, &mut show.whip_url] {
-                if url.starts_with('/') {
-                    *url = format!("{origin}{url}");
-                }
-            }
-        }
-        show
     }
 }
 
@@ -105,7 +76,6 @@ pub(crate) fn routers(parts: Parts, pay_origin: Option<&str>) -> Routers {
     let policy = headers::page_policy(pay_origin);
     let cors = cors(&parts);
     let shared = Arc::new(Shared {
-        guests: Rates::new(parts.config.limits.guests_per_minute),
         openapi: openapi.into(),
         page_policy: HeaderValue::from_str(&policy).expect("an origin is plain ASCII"),
         https_only: headers::insists_on_https(&parts.config),

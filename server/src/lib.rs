@@ -13,9 +13,11 @@ pub mod config;
 pub mod demo;
 pub mod http;
 pub mod ops;
+pub mod origins;
 pub mod pages;
 pub mod payment;
 pub mod pictures;
+mod rates;
 pub mod refused;
 pub mod shop;
 

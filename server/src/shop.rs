@@ -36,12 +36,13 @@ pub use facts::ShowFacts;
 
 use crate::clock::Clock;
 use crate::ops::metrics::{Metrics, Part, ReservationOutcome};
+use crate::origins::Origins;
 use crate::payment::intents::Intents;
-use answers::Answers;
+use answers::{Answers, RemoteAnswers};
 use facts::Facts;
 use orders::LateMirrors;
 use scene::Scenes;
-use vetrina_store::{HotStore, Ledger, StoreError};
+use vetrina_store::{HotStore, Ledger, Shared, StoreError};
 
 /// The broadcasts as the shop needs them.
 pub trait MediaClock: Send + Sync {
@@ -58,10 +59,14 @@ pub struct Parts {
     pub hot: Arc<dyn HotStore>,
     /// What is promised.
     pub ledger: Arc<dyn Ledger>,
+    /// First answers and rates of all nodes; none: this is the only one.
+    pub shared: Option<Arc<dyn Shared>>,
     /// Opens payments; without a provider nobody can check out.
     pub payments: Option<Intents>,
     /// Video.
     pub media: Arc<dyn MediaClock>,
+    /// Where it is.
+    pub origins: Origins,
     /// The server's time.
     pub clock: Clock,
     /// Figures.
@@ -131,8 +136,29 @@ impl Shop {
         key.check()?;
         let now = self.inner.parts.clock.now();
         let slot = self.inner.answers.slot(ask.show, ask.by.user, &key, now)?;
-        self.detached(async move { slot.first_answer(shop.run(&ask, command)).await })
+        self.detached(async move { slot.first_answer(shop.once(&ask, &key, command)).await })
             .await
+    }
+
+    /// The first answer that any node gave to this key.
+    async fn once(&self, ask: &Ask, key: &Key, command: Command) -> Result<Done, Refused> {
+        match self.shared() {
+            // What is known by ids made of its key is recognised by the stores themselves.
+            Some(shared) if !command.is_known_by_its_ids() => {
+                let answers = RemoteAnswers::of(shared, ask.show, ask.by.user);
+                let known = answers.recall(key).await;
+                if let Some(known) = known.map_err(|error| self.refusal(error))? {
+                    return known?;
+                }
+                let answer = self.run(ask, command).await;
+                if let Err(error) = answers.remember(key, &answer).await {
+                    self.metrics().error(Part::Store);
+                    tracing::warn!(%error, show = %ask.show, "other nodes do not know an answer");
+                }
+                answer
+            }
+            _ => self.run(ask, command).await,
+        }
     }
 
     /// Runs a command in a task of its own, so that a session that ends in the middle of a checkout
@@ -198,6 +224,12 @@ impl Shop {
     #[must_use]
     pub fn hot(&self) -> &Arc<dyn HotStore> {
         &self.inner.parts.hot
+    }
+
+    /// What all nodes know, if there are others.
+    #[must_use]
+    pub fn shared(&self) -> Option<&Arc<dyn Shared>> {
+        self.inner.parts.shared.as_ref()
     }
 
     /// The ledger, for reading.

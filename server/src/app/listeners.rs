@@ -64,6 +64,9 @@ pub enum RunError {
     /// The ledger does not open.
     #[error("--database: {0}")]
     Ledger(#[from] vetrina_store::ledger::OpenError),
+    /// The shared hot store cannot be had.
+    #[error("--redis: {0}")]
+    Redis(String),
     /// The records refused what a start needs.
     #[error("the records cannot be prepared: {0}")]
     Records(#[from] vetrina_store::StoreError),

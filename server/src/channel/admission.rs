@@ -1,21 +1,18 @@
-//! Who may come in and how fast: sessions of this node and of one address, and the rate of one
-//! person over all their sessions, which a reconnect does not reset.
+//! Who may come in and how fast: sessions of this node and of one address.
 //!
 //! It refuses to know tokens and messages. Addresses come resolved (a proxy's header is believed or
 //! not before this).
 
 use std::collections::HashMap;
-use std::hash::Hash;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use vetrina_core::limits::{Rate, TokenBucket};
+use vetrina_core::limits::Rate;
 use vetrina_core::refused::Refused;
-use vetrina_protocol::id::UserId;
 use vetrina_protocol::refusal::RefusalCode;
 use vetrina_protocol::time::UnixMs;
 
-use super::limits::{ADDRESSES_MAX, BUCKET_GENERATION_MS, PEOPLE_MAX, PERSON_RATE};
+use crate::rates::{ADDRESSES_MAX, Rates, network};
 
 /// Bounds that an operator may set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,14 +38,13 @@ impl Default for AdmissionLimits {
     }
 }
 
-/// The door of this node. The locks guard plain maps and are taken for one look-up; they exist
+/// The door of this node. The lock guards a plain map and is taken for one look-up; it exists
 /// because every session passes here.
 #[derive(Debug)]
 pub(crate) struct Admission {
     limits: AdmissionLimits,
     inside: Mutex<Inside>,
-    opens: Mutex<Buckets<IpAddr>>,
-    people: Mutex<Buckets<UserId>>,
+    opens: Rates<IpAddr>,
 }
 
 #[derive(Debug, Default)]
@@ -69,8 +65,7 @@ impl Admission {
         Arc::new(Self {
             limits,
             inside: Mutex::default(),
-            opens: Mutex::new(Buckets::new(limits.opens_per_address, ADDRESSES_MAX)),
-            people: Mutex::new(Buckets::new(PERSON_RATE, PEOPLE_MAX)),
+            opens: Rates::new(limits.opens_per_address, ADDRESSES_MAX),
         })
     }
 
@@ -81,7 +76,7 @@ impl Admission {
     /// node has as many as it may have.
     pub(crate) fn enter(self: &Arc<Self>, address: IpAddr, now: UnixMs) -> Result<Place, Refused> {
         let address = network(address);
-        if let Err(wait_ms) = lock(&self.opens).take(address, now) {
+        if let Err(wait_ms) = self.opens.take(address, now) {
             let message = "this address opens connections too quickly; wait, then come back";
             return Err(Refused::for_now(RefusalCode::RateLimited, message, wait_ms));
         }
@@ -100,14 +95,6 @@ impl Admission {
         })
     }
 
-    /// Counts one command of a person.
-    ///
-    /// # Errors
-    /// Milliseconds to wait.
-    pub(crate) fn command(&self, person: UserId, now: UnixMs) -> Result<(), u64> {
-        lock(&self.people).take(person, now)
-    }
-
     /// Sessions inside now.
     pub(crate) fn sessions(&self) -> usize {
         lock(&self.inside).total
@@ -123,52 +110,6 @@ impl Drop for Place {
             if *here == 0 {
                 inside.by_address.remove(&self.address);
             }
-        }
-    }
-}
-
-/// A token bucket per key. A bucket that nobody touched for a generation is full again and may be
-/// forgotten; so two generations of maps bound the memory without a sweep.
-#[derive(Debug)]
-struct Buckets<K> {
-    rate: Rate,
-    most: usize,
-    young: HashMap<K, TokenBucket>,
-    old: HashMap<K, TokenBucket>,
-    since: UnixMs,
-}
-
-impl<K: Hash + Eq + Copy> Buckets<K> {
-    fn new(rate: Rate, most: usize) -> Self {
-        Self {
-            rate,
-            most,
-            young: HashMap::new(),
-            old: HashMap::new(),
-            since: UnixMs(0),
-        }
-    }
-
-    fn take(&mut self, key: K, now: UnixMs) -> Result<(), u64> {
-        if now.since(self.since) >= BUCKET_GENERATION_MS || self.young.len() >= self.most {
-            self.old = std::mem::take(&mut self.young);
-            self.since = now;
-        }
-        let kept = self.old.remove(&key);
-        let bucket = self.young.entry(key);
-        bucket
-            .or_insert_with(|| kept.unwrap_or_else(|| TokenBucket::new(self.rate, now)))
-            .take(now)
-    }
-}
-
-/// What counts as one address: providers give every home a whole IPv6 /64.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => {
-            let mask = u128::MAX << 64;
-            IpAddr::V6(Ipv6Addr::from(u128::from(address) & mask))
         }
     }
 }
@@ -229,14 +170,6 @@ mod tests {
             "another address is not meant"
         );
         assert!(door.enter(v4(1), UnixMs(1_000)).is_ok());
-
-        let person = UserId(7);
-        for _ in 0..PERSON_RATE.burst {
-            door.command(person, UnixMs(0)).unwrap();
-        }
-        assert!(door.command(person, UnixMs(0)).is_err());
-        // A new generation of buckets does not forget who was busy a moment ago.
-        assert!(door.command(person, UnixMs(1)).is_err());
     }
 
     #[test]

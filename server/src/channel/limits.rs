@@ -64,7 +64,7 @@ pub(crate) const SESSION_RATE: Rate = Rate {
     burst: 60,
     per_minute: 1_200,
 };
-/// Commands of one person in all sessions of this node; kept over reconnects.
+/// Commands of one person in all sessions on all nodes; kept over reconnects.
 pub(crate) const PERSON_RATE: Rate = Rate {
     burst: 120,
     per_minute: 1_800,
@@ -77,11 +77,6 @@ pub(crate) const FLOOD_RATE: Rate = Rate {
 };
 /// People whose rate is remembered.
 pub(crate) const PEOPLE_MAX: usize = 100_000;
-/// Addresses that are remembered.
-pub(crate) const ADDRESSES_MAX: usize = 100_000;
-/// A bucket that nobody touched for so long is full: `burst / per_minute` is far below a minute.
-pub(crate) const BUCKET_GENERATION_MS: i64 = 60_000;
-
 /// Clients of a leaving node come back spread over this time.
 pub(crate) const GO_AWAY_SPREAD_MS: u64 = 5_000;
 

@@ -20,7 +20,7 @@ use super::products::title;
 use crate::auth::Shows;
 use crate::refused::{Refused, forbidden, invalid};
 use crate::shop::{Ask, Command};
-use vetrina_store::ledger::{ShowChange, ShowRow, map_page};
+use vetrina_store::ledger::{ShowChange, ShowRow};
 
 /// Staff see their seller's shows; everybody else those that are on or announced.
 #[utoipa::path(
@@ -40,14 +40,18 @@ pub(super) async fn list(
     if staff.is_none() {
         shows.items.retain(|show| is_on_or_announced(show.state));
     }
-    Ok(Json(map_page(shows, |show| shared.show_view(show))))
+    let mut page = Page {
+        items: Vec::with_capacity(shows.items.len()),
+        next_cursor: shows.next_cursor,
+    };
+    for show in shows.items {
+        page.items.push(shared.origins.view(show).await);
+    }
+    Ok(Json(page))
 }
 
 pub(crate) const fn is_on_or_announced(state: ShowState) -> bool {
-    matches!(
-        state,
-        ShowState::Scheduled | ShowState::Live | ShowState::Interrupted
-    )
+    state.is_on_air() || matches!(state, ShowState::Scheduled)
 }
 
 /// Makes a show. Needs a host's token for all shows of the seller.
@@ -89,7 +93,8 @@ pub(super) async fn create(
         created_at: shared.clock.now(),
     };
     let show = shared.ledger.create_show(once, show).await?;
-    Ok((StatusCode::CREATED, Json(shared.show_view(show))))
+    let show = shared.origins.view(show).await;
+    Ok((StatusCode::CREATED, Json(show)))
 }
 
 /// One show.
@@ -103,7 +108,7 @@ pub(super) async fn read(
     Ids(show): Ids<ShowId>,
 ) -> Result<Json<Show>, HttpError> {
     let show = find(&shared, show).await?;
-    Ok(Json(shared.show_view(show)))
+    Ok(Json(shared.origins.view(show).await))
 }
 
 /// Changes a show, or moves it along its life: `live`, `ended`.
@@ -161,7 +166,7 @@ pub(super) async fn change(
         Some(view) => view,
         None => shared.shop.show_view(show.id).await?,
     };
-    Ok(Json(shared.with_public_urls(view)))
+    Ok(Json(view))
 }
 
 /// How the broadcast goes, for the studio.

@@ -17,6 +17,7 @@ use super::body::JsonBody;
 use super::caller::ClientAddress;
 use super::error::HttpError;
 use crate::auth::{Principal, Shows, TOKEN_LIFE_MS, codes};
+use crate::rates::network;
 use crate::refused::{Refused, invalid};
 
 /// Longest display name, characters.
@@ -41,7 +42,11 @@ pub(super) async fn create(
     let now = shared.clock.now();
     let principal = match body.value {
         TokenRequest::Guest { show, name } => {
-            shared.guests.take(address, now)?;
+            let counted = shared.guests.take(network(address));
+            counted.map_err(|wait_ms| {
+                let message = "too many requests from this address; wait, then try again";
+                Refused::for_now(RefusalCode::RateLimited, message, wait_ms)
+            })?;
             guest(&shared, show, name.as_deref()).await?
         }
         TokenRequest::Code { code } => codes::redeem(&*shared.ledger, &code, now).await?,

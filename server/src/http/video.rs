@@ -22,6 +22,7 @@ use super::body::{Ids, content_type, unread};
 use super::caller::Caller;
 use super::error::HttpError;
 use crate::broadcasts::Owner;
+use crate::origins::{Holder, whep_path};
 use crate::refused::{Refused, forbidden, invalid};
 
 /// An offer of a browser with every codec is about 8 KB.
@@ -65,6 +66,14 @@ pub(super) async fn subscribe(
     let show = super::shows::find(&shared, show).await?;
     if !caller.0.may_enter(show.seller, show.id) {
         return Err(forbidden("this token is not for this show").into());
+    }
+    // A page asks the show for its address instead: on their way to another origin browsers drop
+    // the token.
+    let holder = shared.origins.holder(show.id).await;
+    // When nobody answers who has it, it may be here.
+    if let Ok(Holder::There(origin)) = holder {
+        let location = format!("{origin}{}", whep_path(show.id));
+        return Ok((StatusCode::TEMPORARY_REDIRECT, [(LOCATION, location)]).into_response());
     }
     let offer = sdp(request, SDP).await?;
     let answer = shared

@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex as AsyncMutex;
 use vetrina_core::checkout::BodyDigest;
 use vetrina_core::refused::Refused;
@@ -12,6 +13,7 @@ use vetrina_protocol::id::{ShowId, UserId};
 use vetrina_protocol::refusal::{Advice, RefusalCode};
 use vetrina_protocol::server::Done;
 use vetrina_protocol::time::UnixMs;
+use vetrina_store::{Shared, StoreError};
 
 use super::command::Key;
 use super::limits::{ANSWER_RETENTION_MS, ANSWERS_PER_SHOW_MAX, SHOWS_MAX};
@@ -64,10 +66,7 @@ impl Answers {
             if *body == key.body {
                 return Ok(slot.clone());
             }
-            return Err(Refused::new(
-                RefusalCode::KeyReused,
-                "key: it was used for another command; use a new key for a new command",
-            ));
+            return Err(key_reused());
         }
         let slot = Slot::default();
         kept.slots.insert(name.clone(), (key.body, slot.clone()));
@@ -108,6 +107,82 @@ impl Slot {
         }
         first
     }
+}
+
+/// Answers that other nodes gave to one person in one show.
+pub(super) struct RemoteAnswers<'a> {
+    shared: &'a dyn Shared,
+    scope: String,
+}
+
+/// As it is kept: what was asked, and what was answered.
+#[derive(Serialize, Deserialize)]
+struct Remembered {
+    body: [u8; 32],
+    answer: Result<Done, RememberedRefusal>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RememberedRefusal {
+    code: RefusalCode,
+    message: String,
+}
+
+impl<'a> RemoteAnswers<'a> {
+    pub(super) fn of(shared: &'a Arc<dyn Shared>, show: ShowId, user: UserId) -> Self {
+        Self {
+            shared: &**shared,
+            scope: format!("{show} {user}"),
+        }
+    }
+
+    /// What was answered under this key, or that it stands for something else.
+    pub(super) async fn recall(
+        &self,
+        key: &Key,
+    ) -> Result<Option<Result<Answer, Refused>>, StoreError> {
+        let Some(bytes) = self.shared.recall(&self.scope, &key.text).await? else {
+            return Ok(None);
+        };
+        let Ok(known) = rmp_serde::from_slice::<Remembered>(&bytes) else {
+            tracing::warn!("an answer of another version of this server is not understood");
+            return Ok(None);
+        };
+        if known.body != key.body.0 {
+            return Ok(Some(Err(key_reused())));
+        }
+        let answer = known
+            .answer
+            .map_err(|refused| Refused::new(refused.code, refused.message));
+        Ok(Some(Ok(answer)))
+    }
+
+    /// Keeps the answer for the other nodes, if it is one to be repeated.
+    pub(super) async fn remember(&self, key: &Key, answer: &Answer) -> Result<(), StoreError> {
+        if !is_final(answer) {
+            return Ok(());
+        }
+        let known = Remembered {
+            body: key.body.0,
+            answer: answer.clone().map_err(|refused| RememberedRefusal {
+                code: refused.code,
+                message: refused.message.into_owned(),
+            }),
+        };
+        let bytes = rmp_serde::to_vec_named(&known)
+            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        self.shared
+            .remember(&self.scope, &key.text, bytes, ANSWER_RETENTION_MS)
+            .await?;
+        Ok(())
+    }
+}
+
+fn key_reused() -> Refused {
+    Refused::new(
+        RefusalCode::KeyReused,
+        "key: it was used for another command; use a new key for a new command",
+    )
 }
 
 /// What waiting may cure is decided anew by a retry.

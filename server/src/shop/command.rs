@@ -115,6 +115,20 @@ pub enum Command {
 }
 
 impl Command {
+    /// Whether a repetition is recognised by what it made: ids of reservations and orders are made
+    /// of the key, and a second release or cancellation finds nothing to do.
+    pub(super) const fn is_known_by_its_ids(&self) -> bool {
+        matches!(
+            self,
+            Self::Reserve(_)
+                | Self::ReleaseReservation(_)
+                | Self::JoinWaitlist { .. }
+                | Self::Checkout { .. }
+                | Self::BuyNow { .. }
+                | Self::CancelOrder(_)
+        )
+    }
+
     /// The one table of who may do what.
     pub(super) fn check_role(&self, role: Role) -> Result<(), Refused> {
         let (allowed, who): (&[Role], _) = match self {

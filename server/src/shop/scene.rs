@@ -138,7 +138,7 @@ impl Shop {
         }
     }
 
-    /// The show as everybody sees it, with the paths of its video on this server.
+    /// The show as everybody sees it, with the addresses of its video.
     ///
     /// # Errors
     /// `show_unknown`; `try_again` when the ledger does not answer.
@@ -149,10 +149,7 @@ impl Shop {
             .await
             .map_err(|error| self.refusal(error))?;
         let row = row.ok_or_else(show_unknown)?;
-        Ok(row.view(
-            format!("/v1/shows/{show}/whep"),
-            format!("/v1/shows/{show}/whip"),
-        ))
+        Ok(self.inner.parts.origins.view(row).await)
     }
 }
 

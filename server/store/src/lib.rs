@@ -8,6 +8,7 @@
 pub mod bench;
 pub mod blob;
 pub mod hot;
+pub mod leases;
 pub mod ledger;
 mod log;
 pub mod memory;
@@ -25,6 +26,7 @@ use vetrina_protocol::time::UnixMs;
 
 pub use blob::BlobStore;
 pub use hot::HotStore;
+pub use leases::{Leased, Leases};
 pub use ledger::Ledger;
 pub use shared::Shared;
 

@@ -112,7 +112,8 @@ async fn welcome<S: AsyncRead + AsyncWrite + Unpin>(
     // The mailbox first: from here on no private fact is missed, and those that `mine` has already
     // are recognised by their version.
     let member = join(channel, show, &who).await?;
-    let mine = shop.mine(show, who.user).await?;
+    let (mine, ()) = tokio::join!(shop.mine(show, who.user), channel.people.greet(who.user));
+    let mine = mine?;
     let desk = if who.is_staff() {
         Some(shop.desk(show, who.role).await?)
     } else {

@@ -239,7 +239,7 @@ impl Session {
         let counted = self
             .rate
             .take(now)
-            .and_then(|()| self.channel.admission.command(self.who.user, now));
+            .and_then(|()| self.channel.people.take(self.who.user));
         if counted.is_err() && self.flood.take(now).is_err() {
             return Err(End::Close(CloseCode::Flooding));
         }

@@ -155,7 +155,7 @@ impl App {
             None => None,
         };
         let ledger = self.records.ledger.clone();
-        let stores = Stores::open(&self.config, ledger, &self.clock).await?;
+        let stores = Stores::open(&self.config, ledger, &self.clock)?;
         self.found_first_seller().await?;
         let provider = payments::open_provider(&self.config, &self.listeners).await?;
         let sandbox = provider.as_ref().and_then(|it| it.sandbox.clone());

@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::origins::Origins;
 use vetrina_store::leases::MemoryLeases;
 use vetrina_store::memory::MemoryStore;
+use vetrina_store::redis::{Patience, RedisAddress, RedisError, RedisOptions, RedisStore};
 use vetrina_store::{HotStore, Leases, Ledger, Now, Shared};
 
 /// What nodes agree on, or what the only node knows.
@@ -24,16 +25,31 @@ impl Stores {
     ///
     /// # Errors
     /// Redis cannot be reached, or the URL is wrong.
-    pub(super) async fn open(
+    pub(super) fn open(
         config: &Config,
         ledger: Arc<dyn Ledger>,
         clock: &Clock,
     ) -> Result<Self, RunError> {
-        if config.redis.is_some() {
-            return Err(RunError::Redis("not part of this build".into()));
-        }
         let clock = clock.clone();
         let now: Now = Arc::new(move || clock.now());
+        if let Some(url) = &config.redis {
+            let wrong = |error: RedisError| RunError::Redis(error.to_string());
+            let address = RedisAddress::parse(url.expose()).map_err(wrong)?;
+            let options = RedisOptions {
+                node: config.node.clone(),
+                now,
+                clock: None,
+                patience: Patience::default(),
+            };
+            let store = RedisStore::start(&address, ledger.clone(), options).map_err(wrong)?;
+            let store = Arc::new(store);
+            return Ok(Self {
+                hot: store.clone(),
+                leases: store.clone(),
+                shared: Some(store),
+                ledger,
+            });
+        }
         Ok(Self {
             hot: Arc::new(MemoryStore::start(ledger.clone(), now.clone())),
             leases: Arc::new(MemoryLeases::new(now)),

@@ -13,6 +13,7 @@ mod commands;
 mod dial;
 pub mod functions;
 pub mod keys;
+mod leases;
 mod link;
 mod local;
 mod opening;

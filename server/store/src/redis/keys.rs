@@ -66,6 +66,12 @@ impl Keys {
         self.digested("wake", node, "")
     }
 
+    /// Who has `what` of a show.
+    #[must_use]
+    pub fn lease(&self, what: &str, show: ShowId) -> String {
+        format!("{}lease:{what}:{show}", self.prefix)
+    }
+
     /// What people wrote never becomes part of a name, and names are short.
     fn digested(&self, kind: &str, scope: &str, text: &str) -> String {
         use std::fmt::Write as _;

@@ -1,0 +1,114 @@
+//! [`Leases`] on Redis. One key each, so a Cluster spreads them; Redis itself lets them run out.
+//!
+//! Renewing and giving back look first and act then. Between the two the lease may have run out and
+//! gone to another node, which then loses it, or has it longer than it said: it notices at its next
+//! renewal.
+
+use async_trait::async_trait;
+use redis::{Cmd, Value, cmd};
+use vetrina_protocol::id::ShowId;
+
+use super::functions::{Call, CallError};
+use super::{Failure, RedisStore};
+use crate::StoreError;
+use crate::leases::{Leased, Leases};
+
+impl RedisStore {
+    fn lease_key(&self, show: ShowId, what: Leased) -> String {
+        let name = match what {
+            Leased::Video => "video",
+        };
+        self.inner.keys.lease(name, show)
+    }
+
+    /// One plain command on one key; gives the text of its answer, if it has one.
+    async fn plain(&self, key: &str, make: impl Fn() -> Cmd + Sync) -> Result<Option<String>, Failure> {
+        let call = |_: &str| Ok(Call::new(make(), answer));
+        self.inner.primaries.call(key, false, call).await
+    }
+}
+
+fn answer(value: Value) -> Result<Option<String>, CallError> {
+    match value {
+        Value::Nil => Ok(None),
+        Value::Okay => Ok(Some("OK".into())),
+        Value::Int(number) => Ok(Some(number.to_string())),
+        Value::SimpleString(text) => Ok(Some(text)),
+        Value::BulkString(bytes) => match String::from_utf8(bytes) {
+            Ok(text) => Ok(Some(text)),
+            Err(_) => Err(CallError::Malformed("a lease")),
+        },
+        _ => Err(CallError::Malformed("a lease")),
+    }
+}
+
+fn set(key: &str, holder: &str, lease_ms: i64) -> Cmd {
+    let mut set = cmd("SET");
+    set.arg(key).arg(holder).arg("PX").arg(lease_ms.max(1));
+    set
+}
+
+fn get(key: &str) -> Cmd {
+    let mut get = cmd("GET");
+    get.arg(key);
+    get
+}
+
+#[async_trait]
+impl Leases for RedisStore {
+    async fn lease(
+        &self,
+        show: ShowId,
+        what: Leased,
+        holder: &str,
+        lease_ms: i64,
+    ) -> Result<String, StoreError> {
+        let key = self.lease_key(show, what);
+        let free = || {
+            let mut take = set(&key, holder, lease_ms);
+            take.arg("NX");
+            take
+        };
+        if self.plain(&key, free).await?.is_some() {
+            return Ok(holder.to_owned());
+        }
+        match self.plain(&key, || get(&key)).await? {
+            Some(who) if who != holder => Ok(who),
+            // Ours, or it has just run out.
+            _ => {
+                self.plain(&key, || set(&key, holder, lease_ms)).await?;
+                Ok(holder.to_owned())
+            }
+        }
+    }
+
+    async fn seize(
+        &self,
+        show: ShowId,
+        what: Leased,
+        holder: &str,
+        lease_ms: i64,
+    ) -> Result<(), StoreError> {
+        let key = self.lease_key(show, what);
+        self.plain(&key, || set(&key, holder, lease_ms)).await?;
+        Ok(())
+    }
+
+    async fn holder(&self, show: ShowId, what: Leased) -> Result<Option<String>, StoreError> {
+        let key = self.lease_key(show, what);
+        Ok(self.plain(&key, || get(&key)).await?)
+    }
+
+    async fn let_go(&self, show: ShowId, what: Leased, holder: &str) -> Result<(), StoreError> {
+        let key = self.lease_key(show, what);
+        if self.plain(&key, || get(&key)).await?.as_deref() == Some(holder) {
+            let delete = || {
+                let mut delete = cmd("DEL");
+                delete.arg(&key);
+                delete
+            };
+            self.plain(&key, delete).await?;
+        }
+        Ok(())
+    }
+}

@@ -311,7 +311,7 @@ impl App {
                 self.clock.clone(),
             ),
             feed,
-            health: Health::new(ledger.clone(), shutdown.clone()),
+            health: Health::new(ledger.clone(), hot.clone(), shutdown.clone()),
             shutdown: shutdown.clone(),
         };
         let sandbox = provider.and_then(|it| it.sandbox.clone());

@@ -73,7 +73,7 @@ pub(crate) fn routers(parts: Parts, pay_origin: Option<&str>) -> Routers {
     let openapi = document
         .to_json()
         .expect("the document is made of plain values");
-    let policy = headers::page_policy(pay_origin);
+    let policy = headers::page_policy(&parts.config, pay_origin);
     let cors = cors(&parts);
     let shared = Arc::new(Shared {
         openapi: openapi.into(),

@@ -34,7 +34,7 @@ impl Stores {
         let now: Now = Arc::new(move || clock.now());
         if let Some(url) = &config.redis {
             let wrong = |error: RedisError| RunError::Redis(error.to_string());
-            let address = RedisAddress::parse(url.expose()).map_err(wrong)?;
+            let address = url.expose().parse::<RedisAddress>().map_err(wrong)?;
             let options = RedisOptions {
                 node: config.node.clone(),
                 now,

@@ -45,12 +45,20 @@ pub(super) fn secure(mut response: Response, https_only: bool) -> Response {
     response
 }
 
-/// What pages may do: load our own files, talk to us, frame the pay page.
-pub(crate) fn page_policy(pay_origin: Option<&str>) -> String {
+/// What pages may do: load our own files, talk to us, frame the pay page. Video may come from
+/// another node, whose origin is not known before: then pages may talk to any, by our own scheme.
+pub(crate) fn page_policy(config: &Config, pay_origin: Option<&str>) -> String {
     let frames = pay_origin.unwrap_or("'none'");
+    let own = config.node_url.as_ref().or(config.public_url.as_ref());
+    let is_secure = own.map_or(config.tls.is_some(), crate::config::Origin::is_secure);
+    let nodes = match (&config.redis, is_secure) {
+        (None, _) => "",
+        (Some(_), true) => " https:",
+        (Some(_), false) => " http:",
+    };
     format!(
         "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' \
-         data: blob:; media-src 'self' blob:; connect-src 'self'; font-src 'self'; worker-src \
+         data: blob:; media-src 'self' blob:; connect-src 'self'{nodes}; font-src 'self'; worker-src \
          'self' blob:; manifest-src 'self'; frame-src {frames}; frame-ancestors 'none'; base-uri \
          'none'; form-action 'none'"
     )

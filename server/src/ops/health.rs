@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use vetrina_store::Ledger;
+use vetrina_store::{HotStore, Ledger, StoreError};
 
 /// What one check found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -38,27 +38,38 @@ impl Report {
 #[derive(Clone)]
 pub struct Health {
     ledger: Arc<dyn Ledger>,
+    hot: Arc<dyn HotStore>,
     shutdown: CancellationToken,
 }
 
 impl Health {
     /// Of these parts.
     #[must_use]
-    pub fn new(ledger: Arc<dyn Ledger>, shutdown: CancellationToken) -> Self {
-        Self { ledger, shutdown }
+    pub fn new(
+        ledger: Arc<dyn Ledger>,
+        hot: Arc<dyn HotStore>,
+        shutdown: CancellationToken,
+    ) -> Self {
+        Self {
+            ledger,
+            hot,
+            shutdown,
+        }
     }
 
     /// Asks every part now.
     pub async fn check(&self) -> Report {
-        let ledger = self.ledger.check().await.err();
+        let (ledger, hot) = tokio::join!(self.ledger.check(), self.hot.check());
+        let store = |part, checked: Result<(), StoreError>| PartHealth {
+            part,
+            good: checked.is_ok(),
+            reason: checked.err().map(|error| error.to_string()),
+        };
         let leaving = self.shutdown.is_cancelled();
         Report {
             parts: vec![
-                PartHealth {
-                    part: "ledger",
-                    good: ledger.is_none(),
-                    reason: ledger.map(|error| error.to_string()),
-                },
+                store("ledger", ledger),
+                store("hot store", hot),
                 PartHealth {
                     part: "node",
                     good: !leaving,

@@ -213,6 +213,9 @@ pub trait HotStore: Send + Sync {
     /// Viewers on all nodes whose lease holds.
     async fn viewers(&self, show: ShowId) -> Result<u32, StoreError>;
 
+    /// Whether the store answers: for the health check.
+    async fn check(&self) -> Result<(), StoreError>;
+
     /// Archives everything and stops the store's tasks. Later calls fail with `Unavailable`.
     async fn shutdown(&self);
 }

@@ -302,6 +302,10 @@ impl HotStore for MemoryStore {
         self.inner.step(show, |hot| Ok(hot.viewers())).await
     }
 
+    async fn check(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     async fn shutdown(&self) {
         self.inner.stopping.cancel();
         let tasks = {

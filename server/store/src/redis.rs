@@ -228,21 +228,6 @@ impl RedisStore {
             call,
         })
     }
-
-    /// Redis answers: for the health check.
-    ///
-    /// # Errors
-    /// `Unavailable` when one of the primaries does not.
-    pub async fn check(&self) -> Result<(), StoreError> {
-        let links = self.inner.primaries.all();
-        if links.is_empty() {
-            return Err(StoreError::Unavailable("no primary is known".into()));
-        }
-        for link in links {
-            link.call(false, &|_| Ok(functions::version())).await?;
-        }
-        Ok(())
-    }
 }
 
 impl std::fmt::Debug for RedisStore {

@@ -2,6 +2,7 @@
 import {
   Channel,
   FrameClock,
+  Rest,
   Tokens,
   WhepPlayer,
   type Pin,
@@ -31,6 +32,7 @@ export class LiveShow implements Link {
   readonly shop = new Shop(this);
   readonly #origin = location.origin;
   readonly #tokens: Tokens;
+  readonly #rest: Rest;
   readonly #frames: FrameClock;
   #name: string | undefined;
   #channel: Channel;
@@ -45,6 +47,7 @@ export class LiveShow implements Link {
       request: () => ({ grant: 'guest', show, ...(this.#name ? { name: this.#name } : {}) }),
       store: { storage: sessionStorage, key: `vetrina.grant.${show}` },
     });
+    this.#rest = new Rest({ origin: this.#origin, tokens: this.#tokens });
     this.#frames = new FrameClock({
       receiver: () => this.#player?.videoReceiver,
       serverNow: () => this.#channel.serverNow(),
@@ -145,7 +148,7 @@ export class LiveShow implements Link {
   }
 
   /** Plays while the show is on air; before and after there is nothing to ask for. */
-  #play({ state, whep_url }: Show): void {
+  #play({ state }: Show): void {
     const onAir = state === 'live' || state === 'interrupted';
     if (onAir === (this.#player !== undefined)) return;
     if (!onAir) {
@@ -157,7 +160,7 @@ export class LiveShow implements Link {
     }
     const delay = delayInAddress(location.search);
     const player = new WhepPlayer({
-      url: new URL(whep_url, this.#origin).href,
+      url: async () => new URL((await this.#rest.show(this.show)).whep_url, this.#origin).href,
       tokens: this.#tokens,
       ...(delay === undefined ? {} : { jitterBufferTargetMs: delay }),
     });

@@ -265,6 +265,17 @@ impl HotStore for RedisStore {
         Ok(viewers.await?)
     }
 
+    async fn check(&self) -> Result<(), StoreError> {
+        let links = self.inner.primaries.all();
+        if links.is_empty() {
+            return Err(StoreError::Unavailable("no primary is known".into()));
+        }
+        for link in links {
+            link.call(false, &|_| Ok(functions::version())).await?;
+        }
+        Ok(())
+    }
+
     async fn shutdown(&self) {
         super::upkeep::shut_down(&self.inner).await;
     }

@@ -178,7 +178,10 @@ pub struct Call<T> {
 }
 
 impl<T> Call<T> {
-    pub(in crate::redis) fn new(cmd: Cmd, read: impl Fn(Value) -> Result<T, CallError> + Send + Sync + 'static) -> Self {
+    pub(in crate::redis) fn new(
+        cmd: Cmd,
+        read: impl Fn(Value) -> Result<T, CallError> + Send + Sync + 'static,
+    ) -> Self {
         Self {
             cmd,
             read: Box::new(read),

@@ -22,7 +22,11 @@ impl RedisStore {
     }
 
     /// One plain command on one key; gives the text of its answer, if it has one.
-    async fn plain(&self, key: &str, make: impl Fn() -> Cmd + Sync) -> Result<Option<String>, Failure> {
+    async fn plain(
+        &self,
+        key: &str,
+        make: impl Fn() -> Cmd + Sync,
+    ) -> Result<Option<String>, Failure> {
         let call = |_: &str| Ok(Call::new(make(), answer));
         self.inner.primaries.call(key, false, call).await
     }

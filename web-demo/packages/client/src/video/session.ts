@@ -5,8 +5,9 @@ import { NoAnswerError, problemOf, ProblemError } from '../rest/problem.ts';
 import type { TokenSource } from '../rest/tokens.ts';
 
 export interface SessionOptions {
-  /** The WHIP or WHEP endpoint. */
-  readonly url: string;
+  /** The WHIP or WHEP endpoint; a function is asked anew for every session, because video may have
+   *  moved to another node. */
+  readonly url: string | (() => Promise<string>);
   readonly tokens: TokenSource;
   readonly fetch?: typeof fetch;
 }
@@ -32,8 +33,10 @@ export class HttpSession {
     const gathered = this.#gather(peer);
     await peer.setLocalDescription();
     const offer = peer.localDescription?.sdp ?? '';
+    const { url: endpoint } = this.options;
+    const url = typeof endpoint === 'string' ? endpoint : await endpoint();
     const response = await this.#request(
-      this.options.url,
+      url,
       'POST',
       {
         'content-type': 'application/sdp',
@@ -43,9 +46,7 @@ export class HttpSession {
     );
     if (response.status !== 201) throw new ProblemError(await problemOf(response));
     const location = response.headers.get('location');
-    this.#location = location
-      ? new URL(location, response.url || this.options.url).href
-      : undefined;
+    this.#location = location ? new URL(location, response.url || url).href : undefined;
     this.#etag = response.headers.get('etag') ?? undefined;
     const sdp = await response.text();
     if (this.#over) return void this.close();

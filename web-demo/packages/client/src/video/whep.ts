@@ -5,8 +5,9 @@ import type { TokenSource } from '../rest/tokens.ts';
 import { Keeper, type VideoState } from './keeper.ts';
 
 export interface WhepOptions {
-  /** `show.whep_url`. */
-  readonly url: string;
+  /** `show.whep_url`; a function reads the show again before every session (with several nodes the
+   *  video may have moved). */
+  readonly url: string | (() => Promise<string>);
   readonly tokens: TokenSource;
   /** Extra delay to ride out jitter, ms; the browser chooses without it. */
   readonly jitterBufferTargetMs?: number;

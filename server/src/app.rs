@@ -32,7 +32,8 @@ use payments::Payments;
 pub(crate) use payments::run_sandbox;
 use stores::Stores;
 use vetrina_store::blob::FolderBlobs;
-use vetrina_store::ledger::SellerRow;
+use vetrina_store::ledger::{OpenError, SellerRow, is_shared, without_guard};
+use vetrina_store::postgres::PostgresBlobs;
 use vetrina_store::{BlobStore, Ledger};
 
 /// The seller that every ledger begins with, and whose tokens `vetrina token` mints unless told
@@ -81,11 +82,17 @@ impl Records {
         };
         std::fs::create_dir_all(&config.data_dir).map_err(folder)?;
         let ledger = vetrina_store::ledger::open(config.database.expose()).await?;
-        let blobs = FolderBlobs::open(config.data_dir.join("pictures")).map_err(folder)?;
-        Ok(Self {
-            ledger,
-            blobs: Arc::new(blobs),
-        })
+        if config.without_guard {
+            tracing::warn!("the ledger's guard is off: units are oversold on purpose");
+            without_guard(config.database.expose()).await?;
+        }
+        let url = config.database.expose();
+        let blobs: Arc<dyn BlobStore> = if is_shared(url) {
+            Arc::new(PostgresBlobs::at(url).map_err(OpenError::from)?)
+        } else {
+            Arc::new(FolderBlobs::open(config.data_dir.join("pictures")).map_err(folder)?)
+        };
+        Ok(Self { ledger, blobs })
     }
 }
 

@@ -58,7 +58,7 @@ pub fn main() -> ExitCode {
 
 fn dispatch(matches: &ArgMatches) -> Result<(), Failure> {
     match matches.subcommand() {
-        Some(("serve", matches)) => serve::run(&configuration(matches, false)?),
+        Some(("serve", matches)) => serve::run(matches),
         Some(("demo", matches)) => {
             let nodes = matches.get_one("nodes").copied().unwrap_or(1);
             crate::demo::run(gathered(matches, true)?, matches.get_flag("lan"), nodes)
@@ -84,10 +84,7 @@ fn command() -> Command {
         .after_long_help(manual::text())
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommand(
-            with_settings(Command::new("serve"), false, &[])
-                .about("Runs the server until SIGINT or SIGTERM"),
-        )
+        .subcommand(serve::command())
         .subcommand(demo())
         .subcommand(sandbox::command())
         .subcommand(token::command())

@@ -39,6 +39,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// URL of the ledger.
     pub database: Secret,
+    /// The ledger oversells on purpose: the control run of the test of faults.
+    pub without_guard: bool,
     /// URL of the shared hot store; none: in this process.
     pub redis: Option<Secret>,
     /// Video.
@@ -170,6 +172,7 @@ impl Config {
             ops_listen,
             data_dir: PathBuf::from(gathered.text("data-dir")),
             database: database(gathered),
+            without_guard: false,
             redis: Some(gathered.text("redis"))
                 .filter(|url| !url.is_empty())
                 .map(Secret::new),

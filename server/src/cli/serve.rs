@@ -1,14 +1,50 @@
 //! `vetrina serve`: the server until SIGINT or SIGTERM.
 
+use clap::{Arg, ArgMatches, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{Failure, block_on};
+use super::{Failure, block_on, configuration, with_settings};
 use crate::app::{App, Listeners};
 use crate::config::{Complaint, Config, ConfigError};
 use crate::http::serve::tls_config;
 
-pub(super) fn run(config: &Config) -> Result<(), Failure> {
+pub(super) fn command() -> Command {
+    with_settings(Command::new("serve"), false, &[])
+        .about("Runs the server until SIGINT or SIGTERM")
+        .arg(
+            Arg::new("ledger-guard")
+                .long("ledger-guard")
+                .value_parser(["on", "off"])
+                .default_value("on")
+                .hide(true),
+        )
+        .arg(
+            Arg::new("chaos")
+                .long("chaos")
+                .env("VETRINA_CHAOS")
+                .hide(true),
+        )
+}
+
+pub(super) fn run(matches: &ArgMatches) -> Result<(), Failure> {
+    let mut config = configuration(matches, false)?;
+    if matches
+        .get_one::<String>("ledger-guard")
+        .is_some_and(|guard| guard == "off")
+    {
+        if matches
+            .get_one::<String>("chaos")
+            .is_none_or(|chaos| chaos != "1")
+        {
+            return Err(Failure::new(
+                "--ledger-guard off sells what is not there: it is for the control run of a test \
+                 of faults, which says VETRINA_CHAOS=1",
+            ));
+        }
+        config.without_guard = true;
+    }
+    let config = &config;
     crate::ops::log::start(&config.log);
     block_on(async {
         let listeners = Listeners::bind(config)?;

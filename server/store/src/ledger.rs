@@ -18,7 +18,7 @@ pub use catalogue::{
     ProductChange, ProductRow, SellerRow, ShowChange, ShowRow, SkuRow,
 };
 pub use codes::{CodeHash, Codes};
-pub use open::{OpenError, open};
+pub use open::{OpenError, is_shared, open, without_guard};
 pub use orders::{
     Checkout, Claimed, OrderChange, OrderLineRow, OrderRequest, OrderRow, Orders, PaymentRow,
     ReclaimSeat, WebhookId, Work, WorkKind,

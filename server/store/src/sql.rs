@@ -7,7 +7,7 @@
 mod archive;
 mod catalogue;
 mod claim_rows;
-mod claims;
+pub(crate) mod claims;
 mod codes;
 pub(crate) mod db;
 mod journal;

@@ -411,6 +411,11 @@ pub trait Catalogue: Send + Sync {
     /// Shows whose hot state must be kept going (reservations expire, queues move) after a start:
     /// live, interrupted, and those that ended and have not given back their unsold units.
     async fn shows_to_open(&self) -> Result<Vec<ShowId>, StoreError>;
+
+    /// Shows on air whose publisher's video was there by the last word about it
+    /// ([`ShowTransition::VideoBack`]). A crash leaves them behind: whether the video still comes,
+    /// its node knows.
+    async fn shows_with_video(&self) -> Result<Vec<ShowId>, StoreError>;
     /// Once an ended show has no open reservation left: its unsold units return to the inventory,
     /// the sold ones leave it. Later cancellations of its orders return theirs by themselves.
     /// Repeating it is harmless; before the end it is refused `show_state`.

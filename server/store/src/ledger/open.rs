@@ -4,9 +4,11 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::Ledger;
 use crate::postgres::{self, PostgresLedger};
+use crate::sql::claims;
 use crate::sqlite::{self, SqliteLedger};
 
 /// How a ledger's URL begins.
@@ -33,13 +35,32 @@ pub enum OpenError {
     Postgres(#[from] postgres::OpenError),
 }
 
+/// Whether `url` is of a database that several nodes may share.
+#[must_use]
+pub fn is_shared(url: &str) -> bool {
+    POSTGRES.iter().any(|scheme| url.starts_with(scheme))
+}
+
+/// Switches off, in this process and in the database, what keeps claims from overselling. A
+/// test of faults runs once without it, to see that it would notice; there is no other use.
+///
+/// # Errors
+/// See [`OpenError`].
+pub async fn without_guard(url: &str) -> Result<(), OpenError> {
+    claims::GUARD_IS_OFF.store(true, Ordering::Relaxed);
+    if is_shared(url) {
+        postgres::drop_guard(url).await?;
+    }
+    Ok(())
+}
+
 /// Opens the ledger at `url`, `sqlite:PATH` or `postgres://user:password@host:port/name`, and
 /// brings its schema up to date. End it with [`Ledger::close`].
 ///
 /// # Errors
 /// See [`OpenError`].
 pub async fn open(url: &str) -> Result<Arc<dyn Ledger>, OpenError> {
-    if POSTGRES.iter().any(|scheme| url.starts_with(scheme)) {
+    if is_shared(url) {
         return Ok(Arc::new(PostgresLedger::connect(url).await?));
     }
     let path = url.strip_prefix(SQLITE).ok_or(OpenError::Scheme)?;

@@ -191,6 +191,11 @@ impl<D: Dialect> Catalogue for SqlLedger<D> {
         self.read((), |db, ()| Box::pin(shows::to_open(db))).await
     }
 
+    async fn shows_with_video(&self) -> Result<Vec<ShowId>, StoreError> {
+        self.read((), |db, ()| Box::pin(shows::with_video(db)))
+            .await
+    }
+
     async fn release_unsold(&self, show: ShowId) -> Result<Vec<ListingRow>, StoreError> {
         self.write(Locks::show(show), show, |db, show| {
             Box::pin(shows::release_unsold(db, *show))

@@ -2,6 +2,7 @@
 //! written as sets. The number of statements does not grow with the number of claims.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use vetrina_core::checkout::{ClaimAnswer, ClaimBook, ClaimLine, StockRow, decide_claims};
 use vetrina_core::hot::{BuyerUnits, Mirror, Settled};
@@ -14,6 +15,9 @@ use super::db::{Db, query, query_either};
 use super::{claim_rows, listings, order_rows, shows};
 use crate::ledger::{Checkout, Claimed, ListingRow, OrderLineRow, OrderRow, ShowRow};
 
+/// Set by [`crate::ledger::without_guard`] alone: then every listing has units without end.
+pub(crate) static GUARD_IS_OFF: AtomicBool = AtomicBool::new(false);
+
 /// Decides and writes all of them; the answers are in the order asked.
 pub(super) async fn claim_batch(
     db: &mut Db<'_>,
@@ -25,6 +29,11 @@ pub(super) async fn claim_batch(
         .iter()
         .map(|index| checkouts[*index].claim.clone())
         .collect();
+    if GUARD_IS_OFF.load(Ordering::Relaxed) {
+        for row in batch.book.stock.values_mut() {
+            row.total = u32::MAX;
+        }
+    }
     let decided = decide_claims(&mut batch.book, &requests);
     let mut made = Vec::new();
     for (index, answer) in asked.into_iter().zip(decided) {

@@ -128,6 +128,7 @@ pub(super) async fn go(
 ) -> Result<(ShowRow, bool), Failure> {
     let mut known = required(db, show).await?;
     let state = next(known.state, transition)?;
+    note_video(db, show, transition).await?;
     if state == known.state {
         return Ok((known, false));
     }
@@ -145,6 +146,32 @@ pub(super) async fn go(
         .execute(db)
         .await?;
     Ok((known, true))
+}
+
+/// Remembers whether the show has video, where the transition says so.
+async fn note_video(
+    db: &mut Db<'_>,
+    show: ShowId,
+    transition: ShowTransition,
+) -> Result<(), Failure> {
+    let has_video = match transition {
+        ShowTransition::VideoBack => 1_u32,
+        ShowTransition::VideoLost | ShowTransition::End => 0,
+        ShowTransition::GoLive | ShowTransition::OfferReplay => return Ok(()),
+    };
+    query("UPDATE shows SET has_video = $2 WHERE id = $1 AND has_video <> $2")
+        .bind(show)
+        .bind(has_video)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn with_video(db: &mut Db<'_>) -> sqlx::Result<Vec<ShowId>> {
+    let rows = query("SELECT id FROM shows WHERE has_video = 1 AND released = 0")
+        .fetch_all(db)
+        .await?;
+    rows.iter().map(|row| row.id("id")).collect()
 }
 
 pub(super) async fn to_open(db: &mut Db<'_>) -> sqlx::Result<Vec<ShowId>> {

@@ -62,7 +62,8 @@ pub(crate) struct Parts {
     pub(crate) shutdown: CancellationToken,
 }
 
-/// The records that a configuration names, open. Programs that seed or import use them without a server.
+/// The records that a configuration names, open. Programs that seed or import use them without a
+/// server.
 pub struct Records {
     /// What is promised.
     pub ledger: Arc<dyn Ledger>,

@@ -8,8 +8,10 @@ use crate::config::Config;
 use crate::origins::Origins;
 use vetrina_store::leases::MemoryLeases;
 use vetrina_store::memory::MemoryStore;
-use vetrina_store::redis::{Patience, RedisAddress, RedisError, RedisOptions, RedisStore};
-use vetrina_store::{HotStore, Leases, Ledger, Now, Shared};
+use vetrina_store::{
+    HotStore, Leases, Ledger, Now, Patience, RedisAddress, RedisError, RedisOptions, RedisStore,
+    Shared,
+};
 
 /// What nodes agree on, or what the only node knows.
 pub(super) struct Stores {

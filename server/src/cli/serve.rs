@@ -70,6 +70,16 @@ pub(crate) fn check_tls(config: &Config) -> Result<(), ConfigError> {
 
 /// Cancelled by the first SIGINT or SIGTERM. A second SIGINT ends the process at once.
 pub(crate) fn until_signal() -> std::io::Result<CancellationToken> {
+    signalled(|| std::process::exit(130))
+}
+
+/// Cancelled by the first SIGINT or SIGTERM; those that follow are of no use, because others have
+/// to be ended first.
+pub(crate) fn until_first_signal() -> std::io::Result<CancellationToken> {
+    signalled(|| ())
+}
+
+fn signalled(second: impl Fn() + Send + 'static) -> std::io::Result<CancellationToken> {
     let shutdown = CancellationToken::new();
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -81,8 +91,9 @@ pub(crate) fn until_signal() -> std::io::Result<CancellationToken> {
         }
         tracing::info!("asked to stop: open requests and sessions may end");
         told.cancel();
-        interrupt.recv().await;
-        std::process::exit(130);
+        while interrupt.recv().await.is_some() {
+            second();
+        }
     });
     Ok(shutdown)
 }

@@ -13,7 +13,7 @@ use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
 use super::{lines, say};
-use crate::cli::serve::until_signal;
+use crate::cli::serve::until_first_signal;
 use crate::cli::{Failure, block_on};
 use crate::config::Gathered;
 use crate::config::source::Source;
@@ -29,13 +29,14 @@ pub(super) fn run(gathered: &Gathered, nodes: u16) -> Result<(), Failure> {
     // PostgreSQL and Redis want to know where they are.
     let folder = folder.canonicalize()?;
     block_on(async {
-        let shutdown = until_signal()?;
+        let shutdown = until_first_signal()?;
         let mut household = Household::default();
         let started = start(&mut household, gathered, nodes, &folder, &shutdown).await;
         let ended = match started {
             Ok(()) if !shutdown.is_cancelled() => household.run(&mut lines(), &shutdown).await,
             other => other,
         };
+        say("\nEnding the nodes, then what they stand on.")?;
         household.end().await;
         say("The demo has ended; its data stay in the folder.")?;
         ended

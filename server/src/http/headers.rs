@@ -57,9 +57,9 @@ pub(crate) fn page_policy(config: &Config, pay_origin: Option<&str>) -> String {
         (Some(_), false) => " http:",
     };
     format!(
-        "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' \
-         data: blob:; media-src 'self' blob:; connect-src 'self'{nodes}; font-src 'self'; \
-         worker-src 'self' blob:; manifest-src 'self'; frame-src {frames}; frame-ancestors 'none'; base-uri \
-         'none'; form-action 'none'"
+        "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
+         img-src 'self' data: blob:; media-src 'self' blob:; connect-src 'self'{nodes}; \
+         font-src 'self'; worker-src 'self' blob:; manifest-src 'self'; frame-src {frames}; \
+         frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
     )
 }

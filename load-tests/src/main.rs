@@ -16,6 +16,7 @@ mod customer;
 mod follower;
 mod hot;
 mod market;
+mod media;
 mod progress;
 mod report;
 mod reserve;
@@ -74,6 +75,17 @@ enum Command {
     /// ratio_to_redis_benchmark_batched, answered_10k_ms (10,000 buyers of one listing at once).
     /// Starts a Redis of its own.
     Hot(hot::Options),
+    /// One publisher by WHIP and many viewers by WHEP, all of them independent WebRTC clients;
+    /// every packet of a synthetic picture is counted, and one viewer restarts ICE halfway.
+    ///
+    /// Figures: viewers, connected, with_picture, connected_p95_ms, first_frame_p50_ms and
+    /// first_frame_p95_ms (from the offer until a keyframe is whole), delivered_percent (of what
+    /// was sent while it was counted, retransmissions included), lost, duplicated, reordered,
+    /// renumbered (RTP's numbers moved against the publisher's), damaged, packets_per_second,
+    /// keyframes_per_second, keyframe_requests_per_second and transport_reports_per_second (what
+    /// the publisher was told), ice_restarts, ice_restart_ms, undeleted (sessions whose DELETE
+    /// failed).
+    Media(media::Options),
 }
 
 /// What every command takes.
@@ -144,6 +156,10 @@ fn begin(command: Command) -> (&'static str, Common, Work) {
             // A fault that nobody noticed proves nothing.
             common.requirements.push(chaos::every_fault_has_an_effect());
             ("chaos", common, boxed(chaos::run(options)))
+        }
+        Command::Media(options) => {
+            let common = options.common.clone();
+            ("media", common, boxed(media::run(options)))
         }
     }
 }

@@ -135,6 +135,28 @@ pub(crate) const STAGES: &[Stage] = &[
         run: chaos,
     },
     Stage {
+        name: "media",
+        about: "WebRTC clients of the webrtc crate: 1 publishes, 8 watch, every packet is counted",
+        lane: Lane::Front,
+        after: &[],
+        run: |runner| {
+            let required = [
+                "connected==8",
+                "delivered_percent>=99",
+                "first_frame_p95_ms<=3000",
+                "duplicated==0",
+                "damaged==0",
+                "ice_restarts==1",
+                "undeleted==0",
+            ];
+            load(
+                runner,
+                &["media", "--viewers", "8", "--seconds", "5"],
+                &required,
+            )
+        },
+    },
+    Stage {
         name: "browser",
         about: "Chromium broadcasts, watches, buys; screenshots of every state in artefacts/browser",
         lane: Lane::Front,

@@ -23,8 +23,10 @@ const HOMES: &[(&str, &[&str])] = &[
             "load-tests/src/chaos",
         ],
     ),
-    ("webrtc::", &["server/media/", "load-tests/"]),
+    ("webrtc::", &["load-tests/"]),
     ("rtc_*::", &["server/media/", "load-tests/"]),
+    // The whole engine is a client that tests the server, never a part of it.
+    ("rtc::", &["load-tests/"]),
     (
         "axum::",
         &[

@@ -36,7 +36,7 @@ use crate::server::{Server, ServerError};
 use crate::stack::{Plan, Stack, StackError, Stores};
 
 use checker::{Findings, Places};
-use faults::{Effect, Saboteur};
+use faults::{Effect, Fault, Saboteur};
 use host::Host;
 use shopper::{Shopper, Signals};
 
@@ -176,6 +176,8 @@ async fn sale(options: &Options, stack: &mut Stack) -> Result<Figures, Failed> {
         show,
         rush: bells.rush.clone(),
         opened,
+        // The control run is about the one fault that only the guard stands against.
+        first: (options.guard == Guard::Off).then_some(Fault::PauseAndFlush),
     };
     let began = Instant::now();
     let time = Duration::from_secs(options.seconds);

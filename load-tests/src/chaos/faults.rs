@@ -36,10 +36,13 @@ pub(crate) enum Fault {
     TwoPrimaries,
     /// kill -9 of PostgreSQL, and its recovery.
     LedgerKill,
+    /// SIGSTOP of a node in the midst of checkouts, and FLUSHALL while nobody can speak for them:
+    /// their units are sold again before it goes on. Only the ledger's guard is left then.
+    PauseAndFlush,
 }
 
 impl Fault {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Flush,
         Self::NodeKill,
         Self::StaleReplica,
@@ -49,6 +52,7 @@ impl Fault {
         Self::NodePause,
         Self::TwoPrimaries,
         Self::LedgerKill,
+        Self::PauseAndFlush,
     ];
 
     /// How long it takes with its healing, about.
@@ -60,6 +64,7 @@ impl Fault {
             Self::Stall => redis::STALL,
             Self::TwoPrimaries => Duration::from_secs(10),
             Self::NodePause => pause,
+            Self::PauseAndFlush => DOUBLE_PAUSE,
         }
     }
 }
@@ -76,6 +81,7 @@ impl fmt::Display for Fault {
             Self::NodePause => "SIGSTOP of a node",
             Self::TwoPrimaries => "SIGSTOP of Redis until another is primary",
             Self::LedgerKill => "kill -9 of PostgreSQL",
+            Self::PauseAndFlush => "SIGSTOP of a node, then FLUSHALL",
         })
     }
 }
@@ -83,6 +89,8 @@ impl fmt::Display for Fault {
 /// A node stands still for this long, when there is time.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 const PAUSE_MIN: Duration = Duration::from_secs(4);
+/// With FLUSHALL, a shorter time is as good.
+const DOUBLE_PAUSE: Duration = Duration::from_secs(5);
 /// Between the rush to the checkout and the fault: in the midst of it.
 const RUSH_MS: std::ops::Range<u64> = 1..60;
 /// Between two faults.
@@ -112,6 +120,8 @@ pub(crate) struct Saboteur<'a> {
     pub(crate) rush: watch::Sender<u64>,
     /// Sessions that customers opened so far.
     pub(crate) opened: Arc<AtomicUsize>,
+    /// Begins with this one.
+    pub(crate) first: Option<Fault>,
 }
 
 /// What is said of a fault when it is over.
@@ -175,6 +185,10 @@ impl Saboteur<'_> {
         } else {
             all.shuffle(&mut self.random);
         }
+        if let Some(first) = self.first.take() {
+            all.retain(|fault| *fault != first);
+            all.insert(0, first);
+        }
         all
     }
 
@@ -191,6 +205,7 @@ impl Saboteur<'_> {
             Fault::NodePause => self.pause_node(pause).await?,
             Fault::WebhookStorm => storm::webhooks(self).await?,
             Fault::LedgerKill => self.kill_ledger().await?,
+            Fault::PauseAndFlush => self.pause_and_flush().await?,
         };
         Ok(Effect {
             fault,
@@ -247,6 +262,22 @@ impl Saboteur<'_> {
             must_refuse,
             ..Seen::new(true, text)
         })
+    }
+
+    async fn pause_and_flush(&mut self) -> Result<Seen, StackError> {
+        let n = self.random.random_range(0..self.stack.nodes.len());
+        self.stack.nodes[n].process.pause()?;
+        let flushed = redis::flush(self.stack).await;
+        tokio::time::sleep(DOUBLE_PAUSE).await;
+        self.stack.nodes[n].process.resume()?;
+        let flushed = flushed?;
+        let seconds = DOUBLE_PAUSE.as_secs();
+        let text = format!(
+            "node {} stood still for {seconds} s: {}",
+            n + 1,
+            flushed.text
+        );
+        Ok(Seen::new(flushed.real, text))
     }
 
     async fn kill_ledger(&mut self) -> Result<Seen, StackError> {

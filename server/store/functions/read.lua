@@ -15,7 +15,8 @@ local function rows_of(ids)
 end
 
 -- vetrina_status. Result: 'ok', status.
-on_show('vetrina_status', function()
+on_show('vetrina_status', function(args)
+  set_now(args)
   return { 'ok', status() }
 end, READS)
 

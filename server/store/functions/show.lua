@@ -269,8 +269,10 @@ on_show('vetrina_reseat', function(args)
 end)
 
 -- vetrina_trim. ARGV 4: last archived offset, events to be kept whatever is archived.
--- Result: 'ok', status.
+-- Result: 'ok', status. Its time is that of Redis: a leader who asks goes by it, also in a show to
+-- which no command comes.
 on_show('vetrina_trim', function(args)
+  set_now(args)
   local archived, kept = unpack_bytes('>dd', args[4])
   S.archived = max(S.archived, min(archived, S.last))
   local from = min(S.archived, S.last - kept) + 1

@@ -12,6 +12,7 @@ const HOMES: &[(&str, &[&str])] = &[
             "server/store/",
             "load-tests/src/stack",
             "load-tests/src/chaos",
+            "load-tests/src/hot.rs",
         ],
     ),
     (

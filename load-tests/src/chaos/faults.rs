@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 use rand::Rng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
+use sqlx::Connection as _;
 use tokio::sync::watch;
 use vetrina_protocol::id::ShowId;
 
-use super::{redis, storm};
+use super::{ledger, redis, storm};
 use crate::stack::{Stack, StackError};
 
 /// What goes wrong.
@@ -36,13 +37,14 @@ pub(crate) enum Fault {
     TwoPrimaries,
     /// kill -9 of PostgreSQL, and its recovery.
     LedgerKill,
-    /// SIGSTOP of a node in the midst of checkouts, and FLUSHALL while nobody can speak for them:
-    /// their units are sold again before it goes on. Only the ledger's guard is left then.
+    /// The ledger is slow, a node full of checkouts stands still, and FLUSHALL comes while nobody
+    /// can speak for them: their units are sold again before it goes on. Only the ledger's guard
+    /// is left then, and it has to break promises.
     PauseAndFlush,
 }
 
 impl Fault {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 9] = [
         Self::Flush,
         Self::NodeKill,
         Self::StaleReplica,
@@ -52,7 +54,6 @@ impl Fault {
         Self::NodePause,
         Self::TwoPrimaries,
         Self::LedgerKill,
-        Self::PauseAndFlush,
     ];
 
     /// How long it takes with its healing, about.
@@ -81,7 +82,7 @@ impl fmt::Display for Fault {
             Self::NodePause => "SIGSTOP of a node",
             Self::TwoPrimaries => "SIGSTOP of Redis until another is primary",
             Self::LedgerKill => "kill -9 of PostgreSQL",
-            Self::PauseAndFlush => "SIGSTOP of a node, then FLUSHALL",
+            Self::PauseAndFlush => "slow ledger, SIGSTOP of a node, FLUSHALL",
         })
     }
 }
@@ -89,6 +90,8 @@ impl fmt::Display for Fault {
 /// A node stands still for this long, when there is time.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 const PAUSE_MIN: Duration = Duration::from_secs(4);
+/// Checkouts gather for this long before a ledger that is slow.
+const GATHER: Duration = Duration::from_millis(500);
 /// With FLUSHALL, a shorter time is as good.
 const DOUBLE_PAUSE: Duration = Duration::from_secs(5);
 /// Between the rush to the checkout and the fault: in the midst of it.
@@ -185,10 +188,7 @@ impl Saboteur<'_> {
         } else {
             all.shuffle(&mut self.random);
         }
-        if let Some(first) = self.first.take() {
-            all.retain(|fault| *fault != first);
-            all.insert(0, first);
-        }
+        all.splice(0..0, self.first.take());
         all
     }
 
@@ -266,8 +266,14 @@ impl Saboteur<'_> {
 
     async fn pause_and_flush(&mut self) -> Result<Seen, StackError> {
         let n = self.random.random_range(0..self.stack.nodes.len());
+        let postgres = self.stack.postgres.as_ref();
+        let postgres = postgres.ok_or(StackError::Silent("PostgreSQL: there is none"))?;
+        let slow = ledger::lock(&postgres.url, self.show).await?;
+        self.rush().await;
+        tokio::time::sleep(GATHER).await;
         self.stack.nodes[n].process.pause()?;
         let flushed = redis::flush(self.stack).await;
+        slow.close().await?;
         tokio::time::sleep(DOUBLE_PAUSE).await;
         self.stack.nodes[n].process.resume()?;
         let flushed = flushed?;

@@ -116,6 +116,17 @@ pub(crate) async fn oversold(
     Ok(rows.values().map(beyond).sum())
 }
 
+/// Lets every claim of the show wait until the connection is closed.
+pub(crate) async fn lock(url: &str, show: ShowId) -> Result<PgConnection, StackError> {
+    let mut connection = PgConnection::connect(url).await?;
+    sqlx::query("BEGIN").execute(&mut connection).await?;
+    sqlx::query("SELECT id FROM listings WHERE show::text = $1 FOR UPDATE")
+        .bind(show.to_string())
+        .fetch_all(&mut connection)
+        .await?;
+    Ok(connection)
+}
+
 async fn listings(
     connection: &mut PgConnection,
     show: ShowId,

@@ -251,7 +251,7 @@ impl Feed {
             .filter(|show| show.state == ShowState::Interrupted)
             .count();
         let video = (interrupted > 0)
-            .then(|| format!("{interrupted} of the running shows have no video from their host"));
+            .then(|| format!("running shows without video from their host: {interrupted}"));
         let buying = if silent || store_failures > 0 {
             Some(format!(
                 "the stores failed {store_failures} times in the last minute"

@@ -198,6 +198,7 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
+    use vetrina_store::shared::MemoryShared;
 
     fn key(text: &str, body: u8) -> Key {
         Key {
@@ -266,6 +267,32 @@ mod tests {
         slot(2, 2, 0).unwrap();
         assert!(slot(1, 2, ANSWER_RETENTION_MS).is_err());
         slot(1, 2, ANSWER_RETENTION_MS + 1).unwrap();
+    }
+
+    #[tokio::test]
+    async fn another_node_repeats_the_first_answer() {
+        let shared: Arc<dyn Shared> = Arc::new(MemoryShared::new(Arc::new(|| UnixMs(1))));
+        let answers = |user| RemoteAnswers::of(&shared, ShowId(1), UserId(user));
+        let (first, other) = (Ok(done(3)), key("k", 2));
+        assert!(answers(1).recall(&key("k", 1)).await.unwrap().is_none());
+        answers(1).remember(&key("k", 1), &first).await.unwrap();
+        // A second answer changes nothing, another person's key is another key.
+        let late = Err(Refused::new(RefusalCode::SoldOut, "none left"));
+        answers(1).remember(&key("k", 1), &late).await.unwrap();
+        let known = answers(1).recall(&key("k", 1)).await.unwrap();
+        assert_eq!(known, Some(Ok(first)));
+        assert!(answers(2).recall(&key("k", 1)).await.unwrap().is_none());
+        let reused = answers(1).recall(&other).await.unwrap().expect("known");
+        assert_eq!(reused.unwrap_err().code, RefusalCode::KeyReused);
+        // What waiting may cure is asked anew everywhere.
+        let busy = Err(Refused::for_now(RefusalCode::TryAgain, "busy", 10));
+        answers(1).remember(&key("b", 1), &busy).await.unwrap();
+        assert!(answers(1).recall(&key("b", 1)).await.unwrap().is_none());
+        answers(1).remember(&key("r", 1), &late).await.unwrap();
+        assert_eq!(
+            answers(1).recall(&key("r", 1)).await.unwrap(),
+            Some(Ok(late))
+        );
     }
 
     #[test]

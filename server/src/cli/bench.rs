@@ -9,8 +9,7 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 
 use super::{Failure, block_on};
 use crate::clock::Clock;
-use vetrina_store::HotStore as _;
-use vetrina_store::redis::{Patience, RedisOptions, RedisStore};
+use vetrina_store::{HotStore as _, Patience, RedisOptions, RedisStore};
 
 /// Each part is measured this long, s.
 const SECONDS: &str = "4";

@@ -19,17 +19,6 @@ async fn gone(media: &Media, answer: &Answer) {
     poll(|| media.session(answer.session).is_none()).await;
 }
 
-/// Looks again and again, until the deadline.
-async fn poll(mut reached: impl FnMut() -> bool) {
-    let mut again = tokio::time::interval(Duration::from_millis(10));
-    let waited = tokio::time::timeout(DEADLINE, async {
-        while !reached() {
-            again.tick().await;
-        }
-    });
-    waited.await.expect("in time");
-}
-
 /// A first flight as OpenSSL sends it, shortened: enough to be taken for DTLS.
 fn client_hello() -> Vec<u8> {
     let mut hello = vec![22, 254, 255, 0, 0, 0, 0, 0, 0, 0, 0, 0, 60];

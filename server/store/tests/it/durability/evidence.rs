@@ -5,6 +5,8 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{Connection as _, SqliteConnection};
 use vetrina_core::order::OrderPhase;
 use vetrina_protocol::event::Event;
 use vetrina_protocol::id::{OrderId, ProductId, ReservationId};
@@ -130,6 +132,16 @@ pub(super) fn frames_of(home: &Path, synced: Synced) -> u32 {
 
 pub(super) fn bytes_of(frames: u32) -> u64 {
     WAL_HEADER_BYTES + u64::from(frames) * FRAME_BYTES
+}
+
+/// Whether SQLite finds its file whole.
+pub(super) async fn is_sound(home: &Path) -> bool {
+    let options = SqliteConnectOptions::new().filename(home.join(DB));
+    let Ok(mut db) = SqliteConnection::connect_with(&options).await else {
+        return false;
+    };
+    let said = sqlx::query_scalar::<_, String>("PRAGMA integrity_check");
+    said.fetch_one(&mut db).await.is_ok_and(|said| said == "ok")
 }
 
 /// Everything that was said in all rounds.

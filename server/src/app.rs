@@ -273,12 +273,7 @@ impl App {
             ))),
             _ => None,
         };
-        let tokens = &self.config.tokens;
-        let tokens = Arc::new(Tokens::new(
-            &tokens.issuer,
-            &tokens.signing,
-            tokens.previous.as_ref(),
-        ));
+        let tokens = Arc::new(tokens(&self.config));
         let feed = Feed::new(Sources {
             node: self.config.node.clone(),
             metrics: metrics.clone(),
@@ -308,16 +303,7 @@ impl App {
             media,
             origins,
             payments,
-            guests: SharedRates::new(
-                "guests",
-                Rate {
-                    burst: self.config.limits.guests_per_minute,
-                    per_minute: self.config.limits.guests_per_minute,
-                },
-                ADDRESSES_MAX,
-                stores.shared.clone(),
-                self.clock.clone(),
-            ),
+            guests: self.guests(stores),
             feed,
             health: Health::new(ledger.clone(), hot.clone(), shutdown.clone()),
             shutdown: shutdown.clone(),
@@ -326,6 +312,21 @@ impl App {
         let tasks = background(&parts, sandbox, shutdown);
         Ok((parts, tasks))
     }
+
+    fn guests(&self, stores: &Stores) -> SharedRates<IpAddr> {
+        let per_minute = self.config.limits.guests_per_minute;
+        let rate = Rate {
+            burst: per_minute,
+            per_minute,
+        };
+        let (shared, clock) = (stores.shared.clone(), self.clock.clone());
+        SharedRates::new("guests", rate, ADDRESSES_MAX, shared, clock)
+    }
+}
+
+fn tokens(config: &Config) -> Tokens {
+    let keys = &config.tokens;
+    Tokens::new(&keys.issuer, &keys.signing, keys.previous.as_ref())
 }
 
 fn channel_config(config: &Config) -> ChannelConfig {

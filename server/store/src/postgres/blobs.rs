@@ -41,7 +41,7 @@ impl BlobStore for PostgresBlobs {
             .bind(&*bytes)
             .execute(&self.pool)
             .await
-            .map_err(unavailable)?;
+            .map_err(|error| unavailable(&error))?;
         Ok(())
     }
 
@@ -51,7 +51,7 @@ impl BlobStore for PostgresBlobs {
                 .bind(uuid::Uuid::from_u128(id.0))
                 .fetch_optional(&self.pool)
                 .await
-                .map_err(unavailable)?;
+                .map_err(|error| unavailable(&error))?;
         Ok(found.map(Bytes::from))
     }
 
@@ -60,12 +60,12 @@ impl BlobStore for PostgresBlobs {
             .bind(uuid::Uuid::from_u128(id.0))
             .execute(&self.pool)
             .await
-            .map_err(unavailable)?;
+            .map_err(|error| unavailable(&error))?;
         Ok(())
     }
 }
 
-fn unavailable(error: sqlx::Error) -> StoreError {
+fn unavailable(error: &sqlx::Error) -> StoreError {
     tracing::warn!(%error, "PostgreSQL did not keep or give a picture");
     StoreError::Unavailable("the pictures' database did not answer".into())
 }

@@ -27,7 +27,7 @@ const LEASE_MS: u64 = 5_000;
 const PAUSE: Duration = Duration::from_millis(25);
 /// After a loss, before buyers are let in: other nodes remember grants that this one was not told
 /// of any more, and need as long to notice.
-const GATHER: Duration = Duration::from_millis(250);
+const GATHER: Duration = Duration::from_millis(1_000);
 /// Entries of the log read at once.
 const PAGE_ENTRIES: usize = 500;
 /// How often the log's end is looked for before its corrections are left to the next node.

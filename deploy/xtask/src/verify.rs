@@ -3,7 +3,7 @@
 
 use crate::repository::{Repository, in_file};
 use crate::run::Runner;
-use crate::stages::STAGES;
+use crate::stages::{LONG, STAGES};
 use std::collections::BTreeMap;
 use std::fs;
 use std::sync::{Condvar, Mutex};
@@ -36,10 +36,11 @@ const HELP: &str = "\
 cargo verify [-- OPTIONS]
 
   --list        the stages and what each shows
+  --long        also the stages that are long, or young and not proven on busy machines yet
   --only NAME   runs one stage, and expects what comes before it to be done (repeatable)
   --skip NAME   leaves one stage out (repeatable)
 
-Without options: every stage. Ends with 0 only when all of them passed.
+Without options: every stage but those of --long. Ends with 0 only when all of them passed.
 ";
 
 /// Runs what the arguments ask for.
@@ -51,7 +52,8 @@ pub(crate) fn main(arguments: &[String]) -> Result<(), String> {
         }
         Request::List => {
             for stage in STAGES {
-                println!("{:<10} {}", stage.name, stage.about);
+                let long = if is_long(stage) { " (with --long)" } else { "" };
+                println!("{:<10} {}{long}", stage.name, stage.about);
             }
             println!("\none alone: cargo verify -- --only NAME");
             return Ok(());
@@ -77,12 +79,16 @@ enum Request {
 }
 
 fn parse(arguments: &[String]) -> Result<Request, String> {
-    let (mut only, mut skip) = (Vec::new(), Vec::new());
+    let (mut only, mut skip, mut long) = (Vec::new(), Vec::new(), false);
     let mut words = arguments.iter();
     while let Some(word) = words.next() {
         let list = match word.as_str() {
             "--help" | "-h" => return Ok(Request::Help),
             "--list" => return Ok(Request::List),
+            "--long" => {
+                long = true;
+                continue;
+            }
             "--only" => &mut only,
             "--skip" => &mut skip,
             other => return Err(format!("verify does not know `{other}`\n\n{HELP}")),
@@ -98,7 +104,12 @@ fn parse(arguments: &[String]) -> Result<Request, String> {
         list.push(name.as_str());
     }
     let wanted = |stage: &&Stage| {
-        (only.is_empty() || only.contains(&stage.name)) && !skip.contains(&stage.name)
+        let asked = if only.is_empty() {
+            long || !is_long(stage)
+        } else {
+            only.contains(&stage.name)
+        };
+        asked && !skip.contains(&stage.name)
     };
     let chosen: Vec<_> = STAGES.iter().filter(wanted).collect();
     if chosen.is_empty() {
@@ -106,6 +117,10 @@ fn parse(arguments: &[String]) -> Result<Request, String> {
     } else {
         Ok(Request::Run(chosen))
     }
+}
+
+fn is_long(stage: &Stage) -> bool {
+    LONG.contains(&stage.name)
 }
 
 /// What is known of the stages that ended, shared by the two lanes.
@@ -255,12 +270,12 @@ mod tests {
 
     #[test]
     fn only_and_skip_choose_stages() {
-        assert_eq!(names("").map(|all| all.len()), Ok(STAGES.len()));
+        let usual = STAGES.len() - LONG.len();
+        assert_eq!(names("").map(|all| all.len()), Ok(usual));
+        assert_eq!(names("--long").map(|all| all.len()), Ok(STAGES.len()));
         assert_eq!(names("--only tidy"), Ok(vec!["tidy"]));
-        assert_eq!(
-            names("--skip tidy").map(|some| some.len()),
-            Ok(STAGES.len() - 1)
-        );
+        assert_eq!(names("--only chaos"), Ok(vec!["chaos"]));
+        assert_eq!(names("--skip tidy").map(|some| some.len()), Ok(usual - 1));
     }
 
     #[test]

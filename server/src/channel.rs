@@ -21,6 +21,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, OnceCell};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use vetrina_core::refused::Refused;
 use vetrina_protocol::close::CloseCode;
 use vetrina_protocol::id::{ShowId, UserId};
@@ -62,6 +64,9 @@ struct Inner {
     leaving: AtomicBool,
     /// Told whenever a session ends.
     session_ended: Notify,
+    /// The rooms' tasks, and what ends them while the stores still answer.
+    room_tasks: TaskTracker,
+    rooms_end: CancellationToken,
 }
 
 impl Channel {
@@ -83,6 +88,8 @@ impl Channel {
                 rooms: Mutex::default(),
                 leaving: AtomicBool::new(false),
                 session_ended: Notify::new(),
+                room_tasks: TaskTracker::new(),
+                rooms_end: CancellationToken::new(),
                 shop,
             }),
         }
@@ -109,7 +116,8 @@ impl Channel {
     }
 
     /// Lets nobody in any more, asks every session to come back spread over some seconds, and waits
-    /// until they are gone, at most `grace`.
+    /// until they are gone, at most `grace`. Then the rooms take back what they told the stores:
+    /// end those after this.
     pub async fn drain(&self, grace: Duration) {
         self.inner.leaving.store(true, Ordering::Release);
         let ended = async {
@@ -130,6 +138,9 @@ impl Channel {
             let left = self.inner.admission.sessions();
             tracing::warn!(left, "sessions were still open when the grace period ended");
         }
+        self.inner.rooms_end.cancel();
+        self.inner.room_tasks.close();
+        self.inner.room_tasks.wait().await;
     }
 }
 
@@ -159,10 +170,11 @@ impl Inner {
             })?;
         fold.set_show(view);
         let room = Arc::new(Room::new(facts, position.epoch, fold));
-        let task = follow(room.clone(), self.shop.clone(), log_end, notices);
+        let end = self.rooms_end.clone();
+        let task = follow(room.clone(), self.shop.clone(), log_end, notices, end);
         let inner = self.clone();
         let over = room.clone();
-        tokio::spawn(async move {
+        self.room_tasks.spawn(async move {
             task.await;
             inner.forget(&over);
         });

@@ -2,6 +2,7 @@
 //! clients do. Nothing of the server's insides is touched, except the clock that a test may move.
 
 mod client;
+mod demo;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -27,6 +28,7 @@ use vetrina_protocol::view::{Listing, Role, Show};
 use vetrina_store::ledger::SellerRow;
 
 pub(crate) use client::{Client, Refusal};
+pub(crate) use demo::Demo;
 
 /// Whatever is waited for, comes within this time or never: long enough for a busy machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);

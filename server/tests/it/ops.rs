@@ -1,15 +1,16 @@
 //! What operators see, and that nobody else does; what logs never hold.
 
-use std::io::{BufRead as _, Read as _};
-use std::process::{Command, Stdio};
-
 use serde_json::{Value, json};
 use vetrina::app::FIRST_SELLER;
 use vetrina::auth::Shows;
+use vetrina_protocol::encoding::Encoding;
+use vetrina_protocol::id::ShowId;
 use vetrina_protocol::ops::OpsSample;
+use vetrina_protocol::rest::TokenGrant;
+use vetrina_protocol::server::ServerMessage;
 use vetrina_protocol::view::Role;
 
-use crate::harness::{DEADLINE, SECRET, Server, within};
+use crate::harness::{Client, DEADLINE, Demo, SECRET, Server, within};
 
 #[tokio::test]
 async fn the_ops_listener_serves_what_the_public_one_does_not() {
@@ -118,59 +119,11 @@ async fn guests_have_no_business_on_the_ops_listener() {
 /// A server of its own process, whose log lines are read: no canary may be in them.
 #[test]
 fn logs_hold_no_tokens_names_or_addresses() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let mut child = Command::new(env!("CARGO_BIN_EXE_vetrina"))
-        .args([
-            "demo",
-            "--listen",
-            "127.0.0.1:0",
-            "--ops-listen",
-            "127.0.0.1:0",
-        ])
-        .args([
-            "--sandbox-listen",
-            "127.0.0.1:0",
-            "--udp-port",
-            "0",
-            "--log",
-            "trace",
-        ])
-        .args(["--log-format", "json", "--data-dir"])
-        .arg(folder.path())
-        .env("VETRINA_TOKEN_SECRET", SECRET)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("starts");
-    let mut log = child.stderr.take().expect("a pipe");
-    let reading = std::thread::spawn(move || {
-        let mut text = String::new();
-        log.read_to_string(&mut text).map(|_| text)
-    });
-    let lines = std::io::BufReader::new(child.stdout.take().expect("a pipe")).lines();
-    let mut lines = lines.map(|line| line.expect("text"));
-    let mut watch = None;
-    let mut studio = None;
-    for line in lines.by_ref() {
-        let line = line.trim().to_owned();
-        if let Some(link) = line.strip_prefix("watch") {
-            watch = Some(link.trim().to_owned());
-        }
-        if let Some(link) = line.strip_prefix("studio") {
-            studio = Some(link.trim().to_owned());
-            break;
-        }
-    }
-    let (watch, studio) = (watch.expect("a watch link"), studio.expect("a studio link"));
+    let demo = Demo::start(&["--log", "trace", "--log-format", "json"]);
+    let (watch, studio) = (demo.watch.clone(), demo.studio.clone());
     let token = speak(&watch, &studio);
-    let stop = Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status();
-    assert!(stop.expect("runs").success());
-    let status = child.wait().expect("ends");
-    let log = reading.join().expect("reads").expect("text");
-    assert!(status.success(), "{log}");
+    demo.interrupt();
+    let log = demo.ended();
     assert!(log.contains("request_id"), "the log was on");
     let code = studio.rsplit('=').next().expect("a code").to_owned();
     let show = watch.rsplit('/').next().expect("an id");
@@ -188,6 +141,44 @@ fn logs_hold_no_tokens_names_or_addresses() {
         !log.contains(&format!("/v1/shows/{show}/nowhere")),
         "routes, not paths"
     );
+}
+
+/// Ctrl-C with a viewer in the room is not worth a warning.
+#[test]
+fn a_clean_end_warns_of_nothing() {
+    let demo = Demo::start(&["--log", "info"]);
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let (origin, show) = demo.watch.split_once("/watch/").expect("a link");
+        let show: ShowId = show.parse().expect("an id");
+        let body = json!({"grant": "guest", "show": show});
+        let client = reqwest::Client::builder().no_proxy().build();
+        let asked = client
+            .expect("a client")
+            .post(format!("{origin}/v1/tokens"));
+        let grant = within(asked.json(&body).send()).await.expect("an answer");
+        let grant: TokenGrant = within(grant.json()).await.expect("a token");
+        let address = origin.strip_prefix("http://").expect("an origin");
+        let address = address.parse().expect("an address");
+        let mut viewer = Client::connect(address, show, Encoding::Json).await;
+        viewer.hello(&grant.token, None).await;
+        // Reported once, so that there is something to take back.
+        viewer
+            .until(|viewer| {
+                let counted = |message: &ServerMessage| {
+                    matches!(message, ServerMessage::Audience { viewers: 1, .. })
+                };
+                viewer.others.iter().any(counted).then_some(())
+            })
+            .await;
+        demo.interrupt();
+        assert_eq!(viewer.closed().await, 4009);
+    });
+    let log = demo.ended();
+    assert!(log.contains("the server has stopped"), "{log}");
+    for level in ["WARN", "ERROR"] {
+        assert!(!log.contains(level), "{log}");
+    }
 }
 
 /// Says everything that must not be logged to the server at this link; gives the guest's token.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio_util::sync::CancellationToken;
 use vetrina_protocol::close::CloseCode;
 
 use super::Room;
@@ -23,13 +24,14 @@ enum Round {
     Over,
 }
 
-/// Follows the log until the room is empty for a while, or cannot go on; then nobody can join it
-/// any more and all who are inside are told to come back.
+/// Follows the log until the room is empty for a while, cannot go on, or is told to `end`; then
+/// nobody can join it any more and all who are inside are told to come back.
 pub(in crate::channel) async fn follow(
     room: Arc<Room>,
     shop: Shop,
     log_end: watch::Receiver<Position>,
     notices: broadcast::Receiver<Arc<Notice>>,
+    end: CancellationToken,
 ) {
     let mut task = Follower {
         room,
@@ -38,7 +40,10 @@ pub(in crate::channel) async fn follow(
         audience_round: 0,
         reported: None,
     };
-    task.run(log_end, notices).await;
+    tokio::select! {
+        () = task.run(log_end, notices) => {}
+        () = end.cancelled() => {}
+    }
     task.room.members.close(CloseCode::GoingAway);
     task.report(0).await;
 }

@@ -293,7 +293,8 @@ pub struct BroadcastHealth {
     pub publishing: bool,
     /// Video and audio received from it, kilobits per second over the last second.
     pub kilobits_per_second: u32,
-    /// Of its packets lost on the way to the server, per cent over the last seconds.
+    /// Of its packets lost on the way to the server and not repaired, per cent over the last five
+    /// seconds. What was lost earlier is forgotten.
     pub loss_percent: f32,
     /// Round trip to the publisher.
     #[serde(default, skip_serializing_if = "Option::is_none")]

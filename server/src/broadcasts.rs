@@ -232,15 +232,10 @@ impl Broadcasts {
             .media
             .watch(BroadcastId(show.0))
             .is_ok_and(|status| status.borrow().phase == Phase::Live);
-        let expected = stats.packets_in + stats.lost_in;
         BroadcastHealth {
             publishing,
             kilobits_per_second: u32::try_from(stats.bitrate_in_bps / 1_000).unwrap_or(u32::MAX),
-            loss_percent: if expected == 0 {
-                0.0
-            } else {
-                (100.0 * stats.lost_in as f64 / expected as f64) as f32
-            },
+            loss_percent: (100.0 * stats.lost_in_ratio) as f32,
             round_trip_ms: stats.publisher_rtt_ms.map(|ms| ms.round() as u32),
             frames_per_second: stats.frames_per_second as f32,
             subscribers: stats.subscribers,

@@ -7,6 +7,7 @@ pub(crate) mod downtrack;
 pub(crate) mod ingest;
 pub(crate) mod keyframe;
 pub(crate) mod layers;
+pub(crate) mod loss;
 pub(crate) mod missing;
 pub(crate) mod packet;
 pub(crate) mod pli;

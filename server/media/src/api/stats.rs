@@ -56,6 +56,9 @@ pub struct BroadcastStats {
     pub bytes_out: u64,
     /// Publisher's packets that never arrived, even after retransmission.
     pub lost_in: u64,
+    /// Share of the publisher's packets that were given up as lost during the last five seconds,
+    /// 0.0 to 1.0. A loss shows a second late, when the packet is no longer asked for.
+    pub lost_in_ratio: f64,
     /// Share of packets the subscribers reported lost lately, 0.0 to 1.0, mean over subscribers.
     pub lost_out_ratio: f64,
     /// Round trip to the publisher in milliseconds, once measured.

@@ -12,6 +12,7 @@ use super::broadcast::{SourceId, Timelines};
 use super::clock::SourceClock;
 use super::keyframe::shows_keyframe;
 use super::layers::LayerView;
+use super::loss::RecentLoss;
 use super::missing::MissingList;
 use super::packet::{MediaPacket, RtpHeader};
 use super::pli::PliGate;
@@ -81,6 +82,7 @@ pub(crate) struct Ingest {
     received: Received,
     bitrate_bps: u64,
     measured: u64,
+    recent_loss: RecentLoss,
 }
 
 impl Ingest {
@@ -97,6 +99,7 @@ impl Ingest {
             received: Received::default(),
             bitrate_bps: 0,
             measured: 0,
+            recent_loss: RecentLoss::default(),
         }
     }
 
@@ -117,6 +120,11 @@ impl Ingest {
             .iter()
             .map(|source| source.missing.lost())
             .sum()
+    }
+
+    /// Share of the packets lost lately, 0.0 to 1.0.
+    pub(crate) fn lost_ratio(&self) -> f64 {
+        self.recent_loss.ratio()
     }
 
     pub(crate) fn bitrate_bps(&self) -> u64 {
@@ -285,6 +293,8 @@ impl Ingest {
         let seconds = elapsed.as_secs_f64().max(0.001);
         self.bitrate_bps = ((self.received.bytes - self.measured) as f64 * 8.0 / seconds) as u64;
         self.measured = self.received.bytes;
+        let lost = self.lost();
+        self.recent_loss.measure(self.received.packets, lost);
         for source in &mut self.sources {
             let (bytes, frames) = source.measured;
             source.bitrate_bps = ((source.bytes - bytes) as f64 * 8.0 / seconds) as u64;

@@ -170,6 +170,7 @@ impl Room {
             packets_out: self.sent.packets,
             bytes_out: self.sent.bytes,
             lost_in: self.figures.past_lost + ingest.map_or(0, Ingest::lost),
+            lost_in_ratio: ingest.map_or(0.0, Ingest::lost_ratio),
             lost_out_ratio: self.figures.lost_ratio,
             publisher_rtt_ms: round_trip.map(|trip| trip.as_secs_f64() * 1_000.0),
             subscribers_rtt_ms: self.figures.round_trip_ms,

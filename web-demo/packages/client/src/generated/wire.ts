@@ -1316,7 +1316,8 @@ publishing: boolean,
  */
 kilobits_per_second: number, 
 /**
- * Of its packets lost on the way to the server, per cent over the last seconds.
+ * Of its packets lost on the way to the server and not repaired, per cent over the last five
+ * seconds. What was lost earlier is forgotten.
  */
 loss_percent: number, 
 /**

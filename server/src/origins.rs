@@ -4,6 +4,7 @@
 //!
 //! It refuses to know what the video is.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use vetrina_protocol::id::ShowId;
@@ -75,18 +76,36 @@ impl Origins {
     }
 
     /// The show with the addresses of its video: to be published here, to be watched where it is.
-    /// When the hot store does not answer, viewers are sent to this node, which sends them on.
     pub(crate) async fn view(&self, row: ShowRow) -> Show {
+        let holders = self.holders([&row]).await;
+        self.seen_at(row, &holders)
+    }
+
+    /// The same for many shows, with one question.
+    pub(crate) async fn views(&self, rows: Vec<ShowRow>) -> Vec<Show> {
+        let holders = self.holders(&rows).await;
+        let rows = rows.into_iter();
+        rows.map(|row| self.seen_at(row, &holders)).collect()
+    }
+
+    /// Who has the video of those that are on air. When the hot store does not answer, nobody is
+    /// known: viewers are sent to this node, which sends them on.
+    async fn holders(&self, rows: impl IntoIterator<Item = &ShowRow>) -> HashMap<ShowId, String> {
+        let on_air = rows.into_iter().filter(|row| row.state.is_on_air());
+        let on_air: Vec<ShowId> = on_air.map(|row| row.id).collect();
+        if on_air.is_empty() {
+            return HashMap::new();
+        }
+        let holders = self.leases.holders(&on_air, Leased::Video).await;
+        let known = on_air.into_iter().zip(holders.unwrap_or_default());
+        known
+            .filter_map(|(show, holder)| Some((show, holder?)))
+            .collect()
+    }
+
+    fn seen_at(&self, row: ShowRow, holders: &HashMap<ShowId, String>) -> Show {
         let show = row.id;
-        let has_video = row.state.is_on_air();
-        let holder = match has_video {
-            true => self.holder(show).await.unwrap_or(Holder::Here),
-            false => Holder::None,
-        };
-        let at = match &holder {
-            Holder::There(origin) => origin,
-            Holder::None | Holder::Here => &*self.own,
-        };
+        let at = holders.get(&show).map_or(&*self.own, String::as_str);
         row.view(
             format!("{at}{}", whep_path(show)),
             format!("{}/v1/shows/{show}/whip", self.own),

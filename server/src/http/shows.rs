@@ -40,14 +40,10 @@ pub(super) async fn list(
     if staff.is_none() {
         shows.items.retain(|show| is_on_or_announced(show.state));
     }
-    let mut page = Page {
-        items: Vec::with_capacity(shows.items.len()),
+    Ok(Json(Page {
+        items: shared.origins.views(shows.items).await,
         next_cursor: shows.next_cursor,
-    };
-    for show in shows.items {
-        page.items.push(shared.origins.view(show).await);
-    }
-    Ok(Json(page))
+    }))
 }
 
 pub(crate) const fn is_on_or_announced(state: ShowState) -> bool {

@@ -39,7 +39,16 @@ pub trait Leases: Send + Sync {
     ) -> Result<(), StoreError>;
 
     /// Who has it.
-    async fn holder(&self, show: ShowId, what: Leased) -> Result<Option<String>, StoreError>;
+    async fn holder(&self, show: ShowId, what: Leased) -> Result<Option<String>, StoreError> {
+        Ok(self.holders(&[show], what).await?.pop().flatten())
+    }
+
+    /// Who has it, for each of these shows; asked at once.
+    async fn holders(
+        &self,
+        shows: &[ShowId],
+        what: Leased,
+    ) -> Result<Vec<Option<String>>, StoreError>;
 
     /// Gives it back; nothing happens when somebody else has it.
     async fn let_go(&self, show: ShowId, what: Leased, holder: &str) -> Result<(), StoreError>;
@@ -110,8 +119,14 @@ impl Leases for MemoryLeases {
         Ok(())
     }
 
-    async fn holder(&self, show: ShowId, what: Leased) -> Result<Option<String>, StoreError> {
-        Ok(self.held().get(&(show, what)).map(|(_, who)| who.clone()))
+    async fn holders(
+        &self,
+        shows: &[ShowId],
+        what: Leased,
+    ) -> Result<Vec<Option<String>>, StoreError> {
+        let held = self.held();
+        let holder = |show: &ShowId| held.get(&(*show, what)).map(|(_, who)| who.clone());
+        Ok(shows.iter().map(holder).collect())
     }
 
     async fn let_go(&self, show: ShowId, what: Leased, holder: &str) -> Result<(), StoreError> {
@@ -153,6 +168,8 @@ mod tests {
         assert_eq!(lease("b").await.unwrap(), "a");
         leases.let_go(show, what, "b").await.unwrap();
         assert_eq!(leases.holder(show, what).await.unwrap().unwrap(), "a");
+        let both = leases.holders(&[ShowId(2), show], what).await.unwrap();
+        assert_eq!(both, [None, Some("a".into())]);
         leases.let_go(show, what, "a").await.unwrap();
         assert_eq!(lease("b").await.unwrap(), "b");
     }

@@ -37,6 +37,7 @@ pub const COMMANDS: &[&str] = &[
     "fcall_ro",
     "time",
     "get",
+    "mget",
     "set",
     "del",
     "unlink",

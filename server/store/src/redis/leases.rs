@@ -5,6 +5,7 @@
 //! renewal.
 
 use async_trait::async_trait;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use redis::{Cmd, Value, cmd};
 use vetrina_protocol::id::ShowId;
 
@@ -12,6 +13,9 @@ use super::functions::{Call, CallError};
 use super::{Failure, RedisStore};
 use crate::StoreError;
 use crate::leases::{Leased, Leases};
+
+/// Questions under way at a time.
+const ASKED_AT_ONCE: usize = 32;
 
 impl RedisStore {
     fn lease_key(&self, show: ShowId, what: Leased) -> String {
@@ -43,6 +47,13 @@ fn answer(value: Value) -> Result<Option<String>, CallError> {
             Err(_) => Err(CallError::Malformed("a lease")),
         },
         _ => Err(CallError::Malformed("a lease")),
+    }
+}
+
+fn answers(value: Value) -> Result<Vec<Option<String>>, CallError> {
+    match value {
+        Value::Array(values) => values.into_iter().map(answer).collect(),
+        _ => Err(CallError::Malformed("leases")),
     }
 }
 
@@ -98,9 +109,39 @@ impl Leases for RedisStore {
         Ok(())
     }
 
-    async fn holder(&self, show: ShowId, what: Leased) -> Result<Option<String>, StoreError> {
-        let key = self.lease_key(show, what);
-        Ok(self.plain(&key, || get(&key)).await?)
+    async fn holders(
+        &self,
+        shows: &[ShowId],
+        what: Leased,
+    ) -> Result<Vec<Option<String>>, StoreError> {
+        let keys: Vec<String> = shows
+            .iter()
+            .map(|show| self.lease_key(*show, what))
+            .collect();
+        let primaries = &self.inner.primaries;
+        let Some(first) = keys.first() else {
+            return Ok(Vec::new());
+        };
+        if primaries.is_cluster() {
+            // Keys of different slots cannot be read by one command.
+            let asked = keys
+                .into_iter()
+                .map(|key| async move { self.plain(&key, || get(&key)).await });
+            let holders = stream::iter(asked).buffered(ASKED_AT_ONCE);
+            return Ok(holders.try_collect().await?);
+        }
+        let call = |_: &str| {
+            let mut get = cmd("MGET");
+            get.arg(&keys);
+            Ok(Call::new(get, answers))
+        };
+        let holders = primaries.call(first, false, call).await?;
+        if holders.len() != keys.len() {
+            return Err(StoreError::Unavailable(
+                "not as many leases as asked".into(),
+            ));
+        }
+        Ok(holders)
     }
 
     async fn let_go(&self, show: ShowId, what: Leased, holder: &str) -> Result<(), StoreError> {

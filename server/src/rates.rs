@@ -12,14 +12,13 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use tokio::time::MissedTickBehavior;
-use vetrina_core::limits::{Rate, TokenBucket};
+use vetrina_core::limits::Rate;
 use vetrina_protocol::time::UnixMs;
-use vetrina_store::Shared;
+use vetrina_store::buckets::Buckets;
+use vetrina_store::{Shared, StoreError};
 
 use crate::clock::Clock;
 
-/// A bucket that nobody touched for so long is full, or nearly: then it may be forgotten.
-const GENERATION_MS: i64 = 60_000;
 /// Addresses of one generation.
 pub(crate) const ADDRESSES_MAX: usize = 100_000;
 /// How often nodes settle what they have counted.
@@ -27,34 +26,19 @@ const SETTLE_EVERY: Duration = Duration::from_millis(100);
 /// Settlements under way at a time.
 const SETTLED_AT_ONCE: usize = 32;
 
-/// A bucket per key. The lock guards plain maps and is held for one look-up; it exists because all
-/// requests meet here. Two generations of maps bound the memory without a sweep.
+/// A bucket per key. The lock is held for one look-up; it exists because all requests meet here.
 #[derive(Debug)]
 pub(crate) struct Rates<K> {
     rate: Rate,
-    most: usize,
-    buckets: Mutex<Generations<K>>,
+    buckets: Mutex<Buckets<K>>,
 }
 
-#[derive(Debug)]
-struct Generations<K> {
-    young: HashMap<K, TokenBucket>,
-    old: HashMap<K, TokenBucket>,
-    since: UnixMs,
-}
-
-impl<K: Hash + Eq + Copy> Rates<K> {
-    /// Each key has this rate; at most twice `most` keys are remembered, and forgetting one only
-    /// ever lets more in.
+impl<K: Hash + Eq> Rates<K> {
+    /// Each key has this rate; at most twice `most` keys are remembered.
     pub(crate) fn new(rate: Rate, most: usize) -> Self {
         Self {
             rate,
-            most,
-            buckets: Mutex::new(Generations {
-                young: HashMap::new(),
-                old: HashMap::new(),
-                since: UnixMs(0),
-            }),
+            buckets: Mutex::new(Buckets::new(most)),
         }
     }
 
@@ -63,16 +47,7 @@ impl<K: Hash + Eq + Copy> Rates<K> {
     /// # Errors
     /// Milliseconds to wait.
     pub(crate) fn take(&self, key: K, now: UnixMs) -> Result<(), u64> {
-        let mut buckets = lock(&self.buckets);
-        if now.since(buckets.since) >= GENERATION_MS || buckets.young.len() >= self.most {
-            buckets.old = std::mem::take(&mut buckets.young);
-            buckets.since = now;
-        }
-        let kept = buckets.old.remove(&key);
-        let bucket = buckets.young.entry(key);
-        bucket
-            .or_insert_with(|| kept.unwrap_or_else(|| TokenBucket::new(self.rate, now)))
-            .take(now)
+        lock(&self.buckets).take(key, self.rate, 1, now)
     }
 }
 
@@ -96,6 +71,8 @@ struct Inner<K> {
     /// What is counted, in the names of the buckets that nodes share.
     what: &'static str,
     rate: Rate,
+    /// Keys of which something is counted and not settled.
+    most: usize,
     here: Rates<K>,
     /// None: this is the only node.
     shared: Option<Arc<dyn Shared>>,
@@ -131,6 +108,7 @@ impl<K: Hash + Eq + Copy + std::fmt::Display + Send + Sync> SharedRates<K> {
             inner: Arc::new(Inner {
                 what,
                 rate,
+                most,
                 here: Rates::new(rate, most),
                 shared,
                 clock,
@@ -161,7 +139,7 @@ impl<K: Hash + Eq + Copy + std::fmt::Display + Send + Sync> SharedRates<K> {
             }
             account.over.remove(&key);
         }
-        if account.open.len() < inner.here.most || account.open.contains_key(&key) {
+        if account.open.len() < inner.most || account.open.contains_key(&key) {
             *account.open.entry(key).or_default() += 1;
         }
         Ok(())
@@ -203,13 +181,23 @@ impl<K: Hash + Eq + Copy + std::fmt::Display + Send + Sync> SharedRates<K> {
 
     async fn settle(&self, shared: &dyn Shared, key: K, count: u32) {
         let inner = &*self.inner;
-        let count = count.min(inner.rate.burst);
-        let taken = shared
-            .take(inner.what, &key.to_string(), inner.rate, count)
-            .await;
-        match taken {
-            Ok(Ok(())) => {}
-            Ok(Err(wait_ms)) => {
+        let (who, rate) = (key.to_string(), inner.rate);
+        let count = count.min(rate.burst);
+        let settled = async {
+            let Err(wait_ms) = shared.take(inner.what, &who, rate, count).await? else {
+                return Ok(None);
+            };
+            // More was spent than all nodes together may: what is left is gone too, so that the
+            // others let nobody in for it.
+            let left = count.saturating_sub(flowed_in(rate, wait_ms));
+            if left > 0 {
+                shared.take(inner.what, &who, rate, left).await?.ok();
+            }
+            Ok::<_, StoreError>(Some(wait_ms))
+        };
+        match settled.await {
+            Ok(None) => {}
+            Ok(Some(wait_ms)) => {
                 let wait_ms = i64::try_from(wait_ms).unwrap_or(i64::MAX);
                 let until = inner.clock.now().plus_ms(wait_ms);
                 lock(&inner.account).over.insert(key, until);
@@ -218,6 +206,14 @@ impl<K: Hash + Eq + Copy + std::fmt::Display + Send + Sync> SharedRates<K> {
             Err(error) => tracing::debug!(%error, what = inner.what, "rates were not settled"),
         }
     }
+}
+
+/// Tokens that come in `ms`, the last one perhaps in part.
+fn flowed_in(rate: Rate, ms: u64) -> u32 {
+    let tokens = ms
+        .saturating_mul(u64::from(rate.per_minute))
+        .div_ceil(60_000);
+    u32::try_from(tokens).unwrap_or(u32::MAX)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -244,19 +240,6 @@ mod tests {
         assert_eq!(rates.take(ip("192.0.2.1"), UnixMs(0)), Err(30_000));
         assert!(rates.take(ip("192.0.2.2"), UnixMs(0)).is_ok());
         assert!(rates.take(ip("192.0.2.1"), UnixMs(30_000)).is_ok());
-        // A new generation does not forget who was busy a moment ago.
-        assert!(rates.take(ip("192.0.2.1"), UnixMs(60_000)).is_ok());
-        assert!(rates.take(ip("192.0.2.1"), UnixMs(60_001)).is_err());
-    }
-
-    #[test]
-    fn what_is_remembered_is_bounded() {
-        let rates = Rates::new(TWO, 10);
-        for key in 0..1_000_u32 {
-            assert!(rates.take(key, UnixMs(0)).is_ok());
-        }
-        let buckets = lock(&rates.buckets);
-        assert!(buckets.young.len() + buckets.old.len() <= 20);
     }
 
     #[tokio::test]
@@ -274,5 +257,11 @@ mod tests {
         assert!(two.take(8).is_ok());
         clock.advance_ms(60_000);
         assert!(two.take(7).is_ok());
+        // One is left, two are spent elsewhere: none is left.
+        two.settle_all(&*shared).await;
+        assert!(one.take(7).is_ok() && one.take(7).is_ok());
+        one.settle_all(&*shared).await;
+        two.greet(7).await;
+        assert!(two.take(7).is_err());
     }
 }

@@ -7,6 +7,7 @@
 
 pub mod bench;
 pub mod blob;
+pub mod buckets;
 pub mod hot;
 pub mod leases;
 pub mod ledger;

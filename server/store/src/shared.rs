@@ -5,9 +5,10 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use vetrina_core::limits::{Rate, TokenBucket};
+use vetrina_core::limits::Rate;
 use vetrina_protocol::time::UnixMs;
 
+use super::buckets::Buckets;
 use super::{Now, StoreError};
 
 /// Longest answer that is remembered.
@@ -16,8 +17,6 @@ pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
 const ANSWERS_MAX: usize = 200_000;
 /// Buckets of one generation in one process.
 const BUCKETS_MAX: usize = 100_000;
-/// A bucket that nobody touched for so long is full again, or nearly.
-const GENERATION_MS: i64 = 10 * 60_000;
 
 /// See the module's words. `Unavailable` means unknown: ask again with the same words, or decide
 /// by what this node knows.
@@ -56,14 +55,11 @@ pub struct MemoryShared {
 
 type Name = (String, String);
 
-#[derive(Default)]
 struct Kept {
     answers: HashMap<Name, (UnixMs, Vec<u8>)>,
     /// Oldest first.
     by_age: VecDeque<Name>,
-    young: HashMap<Name, TokenBucket>,
-    old: HashMap<Name, TokenBucket>,
-    since: UnixMs,
+    buckets: Buckets<Name>,
 }
 
 impl MemoryShared {
@@ -72,7 +68,11 @@ impl MemoryShared {
     pub fn new(now: Now) -> Self {
         Self {
             now,
-            kept: Mutex::default(),
+            kept: Mutex::new(Kept {
+                answers: HashMap::new(),
+                by_age: VecDeque::new(),
+                buckets: Buckets::new(BUCKETS_MAX),
+            }),
         }
     }
 
@@ -130,16 +130,7 @@ impl Shared for MemoryShared {
     ) -> Result<Result<(), u64>, StoreError> {
         let now = (self.now)();
         let name = (what.to_owned(), who.to_owned());
-        let mut kept = self.kept();
-        if now.since(kept.since) >= GENERATION_MS || kept.young.len() >= BUCKETS_MAX {
-            kept.old = std::mem::take(&mut kept.young);
-            kept.since = now;
-        }
-        let known = kept.old.remove(&name);
-        let bucket = kept.young.entry(name);
-        Ok(bucket
-            .or_insert_with(|| known.unwrap_or_else(|| TokenBucket::new(rate, now)))
-            .take_many(now, tokens))
+        Ok(self.kept().buckets.take(name, rate, tokens, now))
     }
 }
 

@@ -6,6 +6,7 @@
 #![expect(clippy::print_stderr, reason = "a command-line tool")]
 
 mod checker;
+mod disk;
 mod faults;
 mod host;
 mod ledger;
@@ -65,6 +66,9 @@ pub(crate) struct Options {
     /// but nothing is oversold. Always so in the control run.
     #[arg(long)]
     harsh: bool,
+    /// Bring about this fault and nothing else, and tell how long selling paused.
+    #[arg(long, value_enum, conflicts_with = "harsh")]
+    only: Option<Fault>,
     /// Keep the folder with the logs of all processes, and say where it is.
     #[arg(long)]
     keep: bool,
@@ -180,7 +184,8 @@ async fn sale(options: &Options, stack: &mut Stack) -> Result<Figures, Failed> {
         show,
         rush: bells.rush.clone(),
         opened,
-        first: (options.harsh || options.guard == Guard::Off).then_some(Fault::PauseAndFlush),
+        first: (options.harsh || options.guard == Guard::Off).then_some(Fault::NobodyRemembers),
+        only: options.only,
     };
     let began = Instant::now();
     let time = Duration::from_secs(options.seconds);
@@ -217,7 +222,11 @@ async fn sale(options: &Options, stack: &mut Stack) -> Result<Figures, Failed> {
     }
     findings.buyers(&home, &books);
     findings.logs(&home, &[&host.customer.follower]);
-    Ok(figures(&findings, &effects, &home, presence))
+    let mut figures = figures(&findings, &effects, &home, presence);
+    if options.only.is_some() {
+        pauses(&mut figures, &effects, &home);
+    }
+    Ok(figures)
 }
 
 /// Everybody who is there.
@@ -383,6 +392,28 @@ fn figures(
     figures.add("faults", effects.len() as f64);
     figures.add("faults_without_effect", f64::from(without_effect));
     figures
+}
+
+/// What buyers felt of one kind of fault, at worst.
+fn pauses(figures: &mut Figures, effects: &[Effect], shoppers: &[Shopper]) {
+    let tries = || shoppers.iter().flat_map(|one| &one.customer.log.tries);
+    let mut decided: Vec<Instant> = tries()
+        .filter(|one| one.ended == Ended::Answered)
+        .map(|one| one.at + one.took)
+        .collect();
+    decided.sort();
+    let during = |at: &Instant| {
+        let within = |effect: &Effect| *at >= effect.from && *at <= effect.to + AFTERMATH;
+        effects.iter().any(within)
+    };
+    let pause = decided
+        .windows(2)
+        .filter(|pair| during(&pair[1]))
+        .map(|pair| pair[1] - pair[0])
+        .max();
+    figures.add("selling_pause_s", pause.unwrap_or_default().as_secs_f64());
+    let during: Vec<Try> = tries().filter(|one| during(&one.at)).copied().collect();
+    figures.add("answers_p99_ms", answers_p99(&during));
 }
 
 /// Of answers that came.

@@ -10,7 +10,7 @@ pub(crate) mod redis;
 pub(crate) mod sandbox;
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
 use crate::buyer::BuyerError;
@@ -165,6 +165,11 @@ impl Stack {
     pub(crate) fn largest_node_mb(&self) -> f64 {
         let sizes = self.nodes.iter().map(|node| node.process.resident_mb());
         sizes.fold(0.0, f64::max)
+    }
+
+    /// Everybody's folder.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Keeps the folder with everybody's logs, and says where it is.

@@ -9,15 +9,14 @@ use std::time::{Duration, Instant};
 use rand::Rng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
-use sqlx::Connection as _;
 use tokio::sync::watch;
 use vetrina_protocol::id::ShowId;
 
-use super::{ledger, redis, storm};
+use super::{disk, ledger, redis, storm};
 use crate::stack::{Stack, StackError};
 
 /// What goes wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Fault {
     /// FLUSHALL on the primary.
     Flush,
@@ -37,13 +36,21 @@ pub(crate) enum Fault {
     TwoPrimaries,
     /// kill -9 of PostgreSQL, and its recovery.
     LedgerKill,
-    /// The ledger is slow, a node full of checkouts stands still, and FLUSHALL comes while nobody
-    /// can speak for them: their units are sold again before it goes on. Only the ledger's guard
-    /// is left then, and it has to break promises.
-    PauseAndFlush,
+    /// kill -9 of the primary, while its replica is up to date.
+    PrimaryKill,
+    /// The primary's disk is full, and Redis flushes it once a second: writes are refused.
+    DiskFullEverysec,
+    /// The primary's disk is full, and Redis flushes it with every write: Redis ends.
+    DiskFullAlways,
+    /// The ledger is slow, a node full of checkouts stands still, all other nodes die and FLUSHALL
+    /// comes: nobody is left to speak for those checkouts, and their units are sold again before
+    /// the node goes on. Only the ledger's guard is left then, and it has to break promises.
+    NobodyRemembers,
 }
 
 impl Fault {
+    /// Those of a run that is not about one of them. The others take a disk of their own, or break
+    /// promises by intent.
     const ALL: [Self; 9] = [
         Self::Flush,
         Self::NodeKill,
@@ -63,9 +70,12 @@ impl Fault {
             Self::NodeKill => Duration::from_secs(4),
             Self::StaleReplica | Self::WebhookStorm => Duration::from_secs(8),
             Self::Stall => redis::STALL,
-            Self::TwoPrimaries => Duration::from_secs(10),
+            Self::PrimaryKill => Duration::from_secs(6),
+            Self::TwoPrimaries | Self::DiskFullEverysec | Self::DiskFullAlways => {
+                Duration::from_secs(10)
+            }
             Self::NodePause => pause,
-            Self::PauseAndFlush => DOUBLE_PAUSE,
+            Self::NobodyRemembers => SILENCE,
         }
     }
 }
@@ -82,7 +92,12 @@ impl fmt::Display for Fault {
             Self::NodePause => "SIGSTOP of a node",
             Self::TwoPrimaries => "SIGSTOP of Redis until another is primary",
             Self::LedgerKill => "kill -9 of PostgreSQL",
-            Self::PauseAndFlush => "slow ledger, SIGSTOP of a node, FLUSHALL",
+            Self::PrimaryKill => "kill -9 of the primary",
+            Self::DiskFullEverysec => "disk full, appendfsync everysec",
+            Self::DiskFullAlways => "disk full, appendfsync always",
+            Self::NobodyRemembers => {
+                "slow ledger, SIGSTOP of a node, kill -9 of the others, FLUSHALL"
+            }
         })
     }
 }
@@ -92,8 +107,10 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 const PAUSE_MIN: Duration = Duration::from_secs(4);
 /// Checkouts gather for this long before a ledger that is slow.
 const GATHER: Duration = Duration::from_millis(500);
-/// With FLUSHALL, a shorter time is as good.
-const DOUBLE_PAUSE: Duration = Duration::from_secs(5);
+/// While it does, the others' buyers are called to the checkout this often.
+const RUSH_AGAIN: Duration = Duration::from_secs(1);
+/// The node that could speak for its checkouts stands still for this long.
+const SILENCE: Duration = Duration::from_secs(8);
 /// Between the rush to the checkout and the fault: in the midst of it.
 const RUSH_MS: std::ops::Range<u64> = 1..60;
 /// Between two faults.
@@ -125,6 +142,8 @@ pub(crate) struct Saboteur<'a> {
     pub(crate) opened: Arc<AtomicUsize>,
     /// Begins with this one.
     pub(crate) first: Option<Fault>,
+    /// Brings this one about and nothing else.
+    pub(crate) only: Option<Fault>,
 }
 
 /// What is said of a fault when it is over.
@@ -179,6 +198,9 @@ impl Saboteur<'_> {
 
     /// All of them; neighbouring seeds begin at different ones, so that a few short runs see all.
     fn order(&mut self, seed: u64, first: bool) -> Vec<Fault> {
+        if let Some(only) = self.only {
+            return vec![only];
+        }
         let mut all = Fault::ALL.to_vec();
         if first {
             let start = usize::try_from(seed % 3).unwrap_or(0) * 3;
@@ -205,7 +227,10 @@ impl Saboteur<'_> {
             Fault::NodePause => self.pause_node(pause).await?,
             Fault::WebhookStorm => storm::webhooks(self).await?,
             Fault::LedgerKill => self.kill_ledger().await?,
-            Fault::PauseAndFlush => self.pause_and_flush().await?,
+            Fault::PrimaryKill => redis::kill_primary(self.stack).await?,
+            Fault::DiskFullEverysec => disk::full(self.stack, disk::Flush::EverySecond).await?,
+            Fault::DiskFullAlways => disk::full(self.stack, disk::Flush::Always).await?,
+            Fault::NobodyRemembers => self.nobody_remembers().await?,
         };
         Ok(Effect {
             fault,
@@ -264,26 +289,40 @@ impl Saboteur<'_> {
         })
     }
 
-    async fn pause_and_flush(&mut self) -> Result<Seen, StackError> {
-        let n = self.random.random_range(0..self.stack.nodes.len());
+    async fn nobody_remembers(&mut self) -> Result<Seen, StackError> {
+        let silent = self.random.random_range(0..self.stack.nodes.len());
         let postgres = self.stack.postgres.as_ref();
         let postgres = postgres.ok_or(StackError::Silent("PostgreSQL: there is none"))?;
         let slow = ledger::lock(&postgres.url, self.show).await?;
         self.rush().await;
         tokio::time::sleep(GATHER).await;
-        self.stack.nodes[n].process.pause()?;
-        let flushed = redis::flush(self.stack).await;
-        slow.close().await?;
-        tokio::time::sleep(DOUBLE_PAUSE).await;
-        self.stack.nodes[n].process.resume()?;
-        let flushed = flushed?;
-        let seconds = DOUBLE_PAUSE.as_secs();
+        self.stack.nodes[silent].process.pause()?;
+        let others: Vec<usize> = (0..self.stack.nodes.len())
+            .filter(|n| *n != silent)
+            .collect();
+        for n in &others {
+            self.stack.nodes[*n].process.kill()?;
+        }
+        let flushed = redis::forget(self.stack).await?;
+        let interrupted = ledger::interrupt(slow).await?;
+        let began = Instant::now();
+        for n in others {
+            let node = &mut self.stack.nodes[n];
+            node.process.start_again()?;
+            node.ready(&self.stack.http).await?;
+        }
+        while began.elapsed() < SILENCE {
+            tokio::time::sleep(RUSH_AGAIN).await;
+            self.rush().await;
+        }
+        self.stack.nodes[silent].process.resume()?;
         let text = format!(
-            "node {} stood still for {seconds} s: {}",
-            n + 1,
-            flushed.text
+            "node {} stood still for {} s, the others were killed; {flushed} keys lost, \
+             {interrupted} transactions of the ledger interrupted",
+            silent + 1,
+            began.elapsed().as_secs()
         );
-        Ok(Seen::new(flushed.real, text))
+        Ok(Seen::new(flushed > 0 && interrupted > 0, text))
     }
 
     async fn kill_ledger(&mut self) -> Result<Seen, StackError> {

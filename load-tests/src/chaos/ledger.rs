@@ -127,6 +127,20 @@ pub(crate) async fn lock(url: &str, show: ShowId) -> Result<PgConnection, StackE
     Ok(connection)
 }
 
+/// Ends what waits for the lock and what else is half done, then gives the lock back. Gives how many
+/// transactions were interrupted.
+pub(crate) async fn interrupt(mut locked: PgConnection) -> Result<i64, StackError> {
+    let interrupted = sqlx::query_scalar(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+         WHERE datname = current_database() AND pid <> pg_backend_pid() \
+         AND (wait_event_type = 'Lock' OR state LIKE 'idle in transaction%')",
+    )
+    .fetch_one(&mut locked)
+    .await?;
+    locked.close().await?;
+    Ok(interrupted)
+}
+
 async fn listings(
     connection: &mut PgConnection,
     show: ShowId,

@@ -23,7 +23,7 @@ const PROMOTED_WITHIN: Duration = Duration::from_secs(20);
 const BACK_WITHIN: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-fn group(stack: &mut Stack) -> Result<&mut RedisGroup, StackError> {
+pub(super) fn group(stack: &mut Stack) -> Result<&mut RedisGroup, StackError> {
     let group = stack.group.as_mut();
     group.ok_or(StackError::Silent("Redis: there is no group"))
 }
@@ -45,12 +45,36 @@ async fn back(group: &RedisGroup) -> Result<String, StackError> {
     Ok(format!("none came back within {} s", BACK_WITHIN.as_secs()))
 }
 
-pub(super) async fn flush(stack: &mut Stack) -> Result<Seen, StackError> {
+/// FLUSHALL; gives how many keys there were.
+pub(super) async fn forget(stack: &mut Stack) -> Result<u64, StackError> {
     let group = group(stack)?;
     let before = keys(group).await?;
     let _: () = group.primary().ask(&cmd("FLUSHALL")).await?;
-    let text = format!("{before} keys lost, {}", back(group).await?);
+    Ok(before)
+}
+
+pub(super) async fn flush(stack: &mut Stack) -> Result<Seen, StackError> {
+    let before = forget(stack).await?;
+    let text = format!("{before} keys lost, {}", back(group(stack)?).await?);
     Ok(Seen::new(before > 0, text))
+}
+
+pub(super) async fn kill_primary(stack: &mut Stack) -> Result<Seen, StackError> {
+    let group = group(stack)?;
+    group.primary_mut().process.kill()?;
+    let text = failed_over(group).await?;
+    Ok(Seen {
+        must_refuse: true,
+        ..Seen::new(true, text)
+    })
+}
+
+/// The primary has gone: waits for another one, and starts the old one as its replica.
+pub(super) async fn failed_over(group: &mut RedisGroup) -> Result<String, StackError> {
+    let promoted = group.promoted(PROMOTED_WITHIN).await?;
+    group.start_old().await?;
+    group.settled().await?;
+    Ok(format!("promoted after {} ms", promoted.as_millis()))
 }
 
 pub(super) async fn empty_restart(stack: &mut Stack) -> Result<Seen, StackError> {

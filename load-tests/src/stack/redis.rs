@@ -42,6 +42,8 @@ impl RedisServer {
             .with(["--port", &port.to_string(), "--bind", "127.0.0.1"])
             .with(["--save", "", "--appendonly", "no", "--dir"])
             .with([folder.as_os_str()])
+            // Its disk may become another one while it runs.
+            .with(["--enable-protected-configs", "local"])
             .with(["--repl-diskless-sync-delay", "0", "--repl-timeout", "5"])
             .with(["--masteruser", REPLICA, "--masterauth", REPLICA, "--user"])
             .with(user.split(' '))

@@ -1,5 +1,9 @@
 -- Part 5: what buyers ask. Each function takes one command, whose first byte names it, and gives
 -- its answer; the answers' bytes are in `answers.rs`. Core's `hot/buyer.rs`, check by check.
+local take_early -- the ledger and the show settle early orders, too
+local reserve, reserve_quickly, reserve_for_order, extend, release
+local begin_checkout, end_checkout, join_waitlist, leave_waitlist
+do -- a chunk has at most 200 locals
 
 local function answer_row(row, repeated)
   return repeated and 'r' .. row or row
@@ -53,7 +57,7 @@ local function refuse_if_full(buyer)
 end
 
 -- The order that has settled a reservation whose row was not known, taken out.
-local function take_early(id)
+function take_early(id)
   if S.early == 0 then
     return nil
   end
@@ -68,7 +72,7 @@ local function take_early(id)
 end
 
 -- R: a wish, see rows.lua.
-local function reserve(command)
+function reserve(command)
   local id, listing, buyer = sub(command, 2, 17), sub(command, 18, 33), sub(command, 34, 49)
   local quantity = unpack_bytes('>I4', command, 50)
   local known = row_of(id)
@@ -105,19 +109,23 @@ local function reserve(command)
   return answer_row(row, false)
 end
 
--- `reserve` for the commonest case: nothing is due, nobody queues, the buyer is new to the listing
--- and to the show. Gives nil when it is another case. Everything was fetched.
-local function reserve_quickly(command)
-  local id, key, buyer = sub(command, 2, 17), sub(command, 18, 49), sub(command, 34, 49)
+-- `reserve` for the commonest cases: nothing is due, nobody queues, the buyer is new to the listing
+-- and to the show; or there is too little left. Gives nil when it is another case. Everything was
+-- read before.
+function reserve_quickly(command, id, key, buyer)
   if S.rows[id] ~= false or S.counts[key] ~= false or S.people[buyer] ~= false then
     return nil
   end
   local listing = sub(key, 1, 16)
-  local l = S.listings[listing]
+  local l = listing_of(listing)
   local quantity = unpack_bytes('>I4', command, 50)
   if not l or l.waiting > 0 or quantity < 1 or quantity > LIMITS.quantity
-    or quantity > l.per_buyer or available(l) < quantity or S.open >= LIMITS.open then
+    or quantity > l.per_buyer or S.open >= LIMITS.open then
     return nil
+  end
+  local free = available(l)
+  if free < quantity then
+    return free == 0 and refuse(SOLD_OUT) or refuse(TOO_FEW, free)
   end
   local row = S.fresh .. l.price .. sub(command, 2)
   local list = S.new_rows
@@ -126,7 +134,7 @@ local function reserve_quickly(command)
   list = S.new_people
   list[length + 1], list[length + 2] = buyer, '\0\1' .. id
   list = S.new_counts
-  list[length + 1], list[length + 2] = key, '\0\0\0' .. char(quantity) .. NO_ORDER:sub(1, 12)
+  list[length + 1], list[length + 2] = key, pack('>I4I4d', quantity, 0, 0)
   list = S.new_due
   length = #list
   list[length + 1], list[length + 2] = S.expiry, id
@@ -138,7 +146,7 @@ local function reserve_quickly(command)
   S.due = min(S.due, S.now + S.ttl)
   S.open, l.reserved, l.buyers = S.open + 1, l.reserved + quantity, l.buyers + 1
   note('R', row)
-  tell_stock(listing)
+  S.touched[listing] = true
   return row
 end
 
@@ -163,7 +171,7 @@ local function extend_row(r)
 end
 
 -- E: reservation, buyer.
-local function extend(command)
+function extend(command)
   local id = sub(command, 2, 17)
   if not own(id, sub(command, 18, 33)) then
     return refuse(UNKNOWN)
@@ -173,7 +181,7 @@ local function extend(command)
 end
 
 -- L: reservation, buyer.
-local function release(command)
+function release(command)
   local id = sub(command, 2, 17)
   local row = own(id, sub(command, 18, 33))
   if not row then
@@ -252,7 +260,7 @@ local function begin_bag(order, buyer, fence_ms, bag)
 end
 
 -- B: order, buyer, fence, bag.
-local function begin_checkout(command)
+function begin_checkout(command)
   local order, buyer, fence_ms = unpack_bytes('>c16c16d', command, 2)
   return begin_bag(order, buyer, fence_ms, read_bag(command, 42))
 end
@@ -270,7 +278,7 @@ local function end_row(r, order, is_claimed)
 end
 
 -- D: order, whether it was claimed, bag.
-local function end_checkout(command)
+function end_checkout(command)
   local order, is_claimed = unpack_bytes('>c16B', command, 2)
   local bag = read_bag(command, 19)
   for i = 1, min(#bag, LIMITS.bag) do
@@ -319,7 +327,7 @@ local function seat_line(line, order, buyer, fence, name)
 end
 
 -- O: order, buyer, fence, lines, name.
-local function reserve_for_order(command)
+function reserve_for_order(command)
   local order, buyer, fence_ms = unpack_bytes('>c16c16d', command, 2)
   local lines, bag, name = read_lines(command, 42)
   local why = refuse_bag(bag)
@@ -369,7 +377,7 @@ local function already_waiting(waited, listing, id, quantity)
 end
 
 -- J: a wish, see rows.lua.
-local function join_waitlist(command)
+function join_waitlist(command)
   local id, listing, buyer = sub(command, 2, 17), sub(command, 18, 33), sub(command, 34, 49)
   local quantity = unpack_bytes('>I4', command, 50)
   local known = row_of(id)
@@ -409,9 +417,11 @@ local function join_waitlist(command)
 end
 
 -- V: buyer, listing.
-local function leave_waitlist(command)
+function leave_waitlist(command)
   if take_out(sub(command, 18, 33), sub(command, 2, 17)) then
     return DONE
   end
   return refuse(NOT_WAITING)
+end
+
 end

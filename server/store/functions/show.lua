@@ -11,7 +11,7 @@ local DECIDE = {
 -- From the ledger and the show: welcome before the state is loaded.
 local TAKE = { M = mirror, Z = restore, C = close_selling, S = set_times, T = function() end }
 
--- Core's `ShowStock::apply`. `log` is called before the step's own events are told.
+-- Core's `ShowStock::apply`. `log` is called before the step's own notices of queues are told.
 local function step(command, log)
   pass_time()
   give_turns()
@@ -27,7 +27,7 @@ local function step(command, log)
   if log then
     log()
   end
-  tell()
+  tell_moved()
   if kind == 'T' then
     local due = next_due()
     return 't' .. char(due >= 0 and due <= S.now and 1 or 0)
@@ -84,29 +84,29 @@ local function step_of_mirror(command)
   end)
 end
 
--- Reads at once what the wishes of a batch need.
+local RESERVE, JOIN, EXTEND, RELEASE, MIRROR = 82, 74, 69, 76, 77 -- R, J, E, L, M
+
+-- Reads at once what the wishes of a batch need. Gives, wish by wish, their reservations, their
+-- listings with their buyers, and their buyers: strings are dear to make.
 local function prefetch(args)
-  local rows, counts, listings, buyers = {}, {}, {}, {}
+  local ids, keys, buyers, others, wishes = {}, {}, {}, {}, 0
   for i = 4, #args do
     local command = args[i]
-    local kind = sub(command, 1, 1)
-    if kind == 'R' or kind == 'J' then
-      rows[#rows + 1] = sub(command, 2, 17)
-      local listing = sub(command, 18, 33)
-      counts[#counts + 1] = sub(command, 18, 49)
-      local l = listing_of(listing)
-      if l and l.waiting == 0 and available(l) > 0 then
-        buyers[#buyers + 1] = sub(command, 34, 49)
-      end
-    elseif kind == 'E' or kind == 'L' then
-      rows[#rows + 1] = sub(command, 2, 17)
+    local kind = byte(command)
+    if kind == RESERVE or kind == JOIN then
+      wishes = wishes + 1
+      ids[wishes] = sub(command, 2, 17)
+      keys[wishes] = sub(command, 18, 49)
+      buyers[wishes] = sub(command, 34, 49)
+    elseif kind == EXTEND or kind == RELEASE then
+      others[#others + 1] = sub(command, 2, 17)
     end
   end
-  if #rows > 0 then
-    fetch(K[ROWS], rows, S.rows)
-    fetch(K[COUNTS], counts, S.counts)
-    fetch(K[PEOPLE], buyers, S.people)
-  end
+  read_all(K[ROWS], ids, S.rows)
+  read_all(K[ROWS], others, S.rows)
+  read_all(K[COUNTS], keys, S.counts)
+  read_all(K[PEOPLE], buyers, S.people)
+  return ids, keys, buyers
 end
 
 -- Nothing happens before the next command: no time, no turn, no early order.
@@ -118,18 +118,23 @@ end
 
 apply = function(args)
   set_now(args)
-  prefetch(args)
+  local ids, keys, buyers = prefetch(args)
   local answers = { 'ok', '' }
+  local quiet, wish = is_quiet(), 0
   for i = 4, #args do
     local command = args[i]
     local kind = byte(command)
-    if kind == 82 and is_quiet() then
-      answers[i - 1] = reserve_quickly(command) or step(command)
-    elseif kind == 77 then
-      answers[i - 1] = step_of_mirror(command)
-    else
-      answers[i - 1] = step(command)
+    if kind == RESERVE or kind == JOIN then
+      wish = wish + 1
     end
+    -- A quick reservation leaves a quiet show quiet.
+    local answer = kind == RESERVE and quiet
+      and reserve_quickly(command, ids[wish], keys[wish], buyers[wish])
+    if not answer then
+      answer = kind == MIRROR and step_of_mirror(command) or step(command)
+      quiet = is_quiet()
+    end
+    answers[i - 1] = answer
   end
   answers[2] = finish()
   return answers
@@ -264,7 +269,7 @@ on_show('vetrina_reseat', function(args)
     fates[i - 3] = reseat_row(args[i])
   end
   give_turns()
-  tell()
+  tell_moved()
   return { 'ok', finish(), concat(fates) }
 end)
 

@@ -88,7 +88,18 @@ local function in_chunks(command, key, list)
   end
 end
 
--- Reads fields of a hash into a table of this call, those that it does not have yet.
+-- Reads fields of a hash into a table of this call that does not have them yet.
+local function read_all(key, fields, into)
+  for first = 1, #fields, CHUNK do
+    local last = min(first + CHUNK - 1, #fields)
+    local values = call('HMGET', key, unpack(fields, first, last))
+    for i = first, last do
+      into[fields[i]] = values[i - first + 1]
+    end
+  end
+end
+
+-- The same for a table that may have some of them.
 local function fetch(key, fields, into)
   local missing, asked = {}, {}
   for _, field in ipairs(fields) do
@@ -97,13 +108,7 @@ local function fetch(key, fields, into)
       missing[#missing + 1] = field
     end
   end
-  for first = 1, #missing, CHUNK do
-    local last = min(first + CHUNK - 1, #missing)
-    local values = call('HMGET', key, unpack(missing, first, last))
-    for i = 1, last - first + 1 do
-      into[missing[first + i - 1]] = values[i]
-    end
-  end
+  read_all(key, missing, into)
 end
 
 local function read_listing(bytes)
@@ -407,20 +412,6 @@ local function status()
   local due = next_due()
   return pack('>dddddBBd', S.epoch, S.last, S.archived, S.now, S.notice, S.loaded and 1 or 0,
     due >= 0 and 1 or 0, due)
-end
-
--- Writes everything that this call changed. Gives the status.
-local function finish()
-  write_rows()
-  write_people()
-  write_counts()
-  write_due()
-  write_closed()
-  write_listings()
-  write_streams()
-  local now_status = status()
-  call('SET', K[META_KEY], write_meta(S))
-  return now_status
 end
 
 -- Registers a function on an open show. What a failure left behind is not to be trusted.

@@ -1,5 +1,5 @@
 -- Part 4: what time and returning units bring about: expiry, ends of fences, forgetting, the turns
--- of those who queue; and what is told at the end of a command.
+-- of those who queue; and what is told at the end of a command, and of a call.
 
 local function expire(r)
   local due = due_of(r)
@@ -218,17 +218,6 @@ local function sorted(set)
   return ids
 end
 
-local function tell_stock(id)
-  local l = listing_of(id)
-  if l and l.logged then
-    local now = view(l)
-    if now ~= l.logged then
-      l.logged = now
-      item('S', id, now)
-    end
-  end
-end
-
 -- The first of a queue that moved hear of their places, from `from` (counted from 0) on.
 local function tell_places(listing, from)
   local members = places(listing, from, LIMITS.noticed - from)
@@ -239,21 +228,45 @@ local function tell_places(listing, from)
   end
 end
 
--- Ends a step: the stock that looks different, the places of the first in queues that moved.
-local function tell()
-  if not S.loaded then
-    return
-  end
-  if next(S.touched) then
-    for _, listing in ipairs(sorted(S.touched)) do
-      tell_stock(listing)
-    end
-    S.touched = {}
-  end
-  if next(S.moved) then
+-- Ends a step: the places of the first in queues that moved.
+local function tell_moved()
+  if S.loaded and next(S.moved) then
     for _, listing in ipairs(sorted(S.moved)) do
       tell_places(listing, S.moved[listing])
     end
     S.moved = {}
   end
+end
+
+-- Ends a call: the stock that looks different now. Viewers are shown the last state of a call, and
+-- the log holds what they are shown.
+local function tell_stock()
+  if not S.loaded or not next(S.touched) then
+    return
+  end
+  for _, id in ipairs(sorted(S.touched)) do
+    local l = listing_of(id)
+    if l and l.logged then
+      local now = view(l)
+      if now ~= l.logged then
+        l.logged = now
+        item('S', id, now)
+      end
+    end
+  end
+end
+
+-- Tells and writes everything that this call changed. Gives the status.
+local function finish()
+  tell_stock()
+  write_rows()
+  write_people()
+  write_counts()
+  write_due()
+  write_closed()
+  write_listings()
+  write_streams()
+  local now_status = status()
+  call('SET', K[META_KEY], write_meta(S))
+  return now_status
 end

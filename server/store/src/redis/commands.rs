@@ -34,7 +34,7 @@ impl Inner {
         show: ShowId,
         command: HotCommand,
     ) -> Result<Applied, StoreError> {
-        let (place, local) = self.local(show).await?;
+        let (place, local) = self.local_soon(show).await?;
         if local.is_behind() && takes_credit(&command) {
             return Err(behind());
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::streams::StreamRangeReply;
+use tokio::sync::watch;
 use vetrina_core::hot::{HotCommand, Restore};
 use vetrina_core::show::ShowFold;
 use vetrina_protocol::event::Event;
@@ -35,29 +36,56 @@ const ATTEMPTS_MAX: usize = 8;
 /// Rows seated by one call: below a millisecond of Redis' time each.
 const ROWS_PER_CALL: usize = 200;
 
-/// The show, open here and in Redis.
-pub(super) async fn open(inner: &Arc<Inner>, show: &Arc<Show>) -> Result<Arc<Local>, StoreError> {
-    let opened = async {
-        let _one_at_a_time = show.opening.lock().await;
-        if let Some(local) = show.local() {
-            return Ok(local);
-        }
-        if inner.stopping.is_cancelled() {
-            return Err(StoreError::Unavailable("the store is shutting down".into()));
-        }
-        let local = join_or_build(inner, show).await?;
-        show.set_local(Some(Arc::clone(&local)));
-        inner.followed.notify_one();
-        Ok(local)
-    };
-    let local = match tokio::time::timeout(inner.options.patience.open, opened).await {
-        Ok(opened) => opened?,
-        Err(_) => {
-            return Err(StoreError::Unavailable(
-                "the show does not open in time".into(),
-            ));
-        }
-    };
+/// What an opening came to, once it is over.
+pub(super) type Outcome = watch::Receiver<Option<Result<Arc<Local>, StoreError>>>;
+
+/// The show, open here and in Redis, waited for as long as `patience`. The opening goes on when
+/// nobody waits for it any more.
+pub(super) async fn wait(
+    inner: &Arc<Inner>,
+    show: &Arc<Show>,
+    patience: Duration,
+) -> Result<Arc<Local>, StoreError> {
+    let mut outcome = show.opening(|| begin(inner, show));
+    let over = tokio::time::timeout(patience, outcome.wait_for(Option::is_some)).await;
+    match over {
+        Ok(Ok(outcome)) => outcome.clone().unwrap_or_else(|| Err(not_yet())),
+        Ok(Err(_)) | Err(_) => Err(not_yet()),
+    }
+}
+
+fn not_yet() -> StoreError {
+    StoreError::Unavailable("the show is being opened".into())
+}
+
+fn begin(inner: &Arc<Inner>, show: &Arc<Show>) -> Outcome {
+    let (over, outcome) = watch::channel(None);
+    let (inner, show) = (Arc::clone(inner), Arc::clone(show));
+    tokio::spawn(async move {
+        let opened = tokio::select! {
+            opened = tokio::time::timeout(inner.options.patience.open, open(&inner, &show)) => {
+                opened.unwrap_or_else(|_| {
+                    let why = "the show does not open in time";
+                    Err(StoreError::Unavailable(why.into()))
+                })
+            }
+            () = inner.stopping.cancelled() => {
+                Err(StoreError::Unavailable("the store is shutting down".into()))
+            }
+        };
+        over.send_replace(Some(opened));
+    });
+    outcome
+}
+
+async fn open(inner: &Arc<Inner>, show: &Arc<Show>) -> Result<Arc<Local>, StoreError> {
+    let _nobody_closes = show.changing.lock().await;
+    if let Some(local) = show.local() {
+        return Ok(local);
+    }
+    let local = join_or_build(inner, show).await?;
+    show.set_local(Some(Arc::clone(&local)));
+    inner.followed.notify_one();
     Ok(local)
 }
 

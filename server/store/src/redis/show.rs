@@ -3,8 +3,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use tokio::sync::Mutex as AsyncMutex;
+use tokio::time::Instant;
 use vetrina_core::hot::{HotAnswer, HotCommand};
 use vetrina_core::reservation::ReservationRow;
 use vetrina_core::waitlist::WaitlistRow;
@@ -15,6 +17,7 @@ use super::coalesce::Coalescer;
 use super::functions::{self, Belief, Call, CallError, ShowStatus};
 use super::keys::{Keys, ShowKeys};
 use super::local::Local;
+use super::opening::Outcome;
 use super::remembered::Remembered;
 use super::{Failure, Inner, opening};
 use crate::StoreError;
@@ -30,7 +33,9 @@ pub(super) struct Show {
     pub(super) keys: ShowKeys,
     pub(super) commands: Arc<Coalescer<HotCommand, Applied, StoreError>>,
     /// Held while it is opened or closed.
-    pub(super) opening: AsyncMutex<()>,
+    pub(super) changing: AsyncMutex<()>,
+    /// The last opening, for all who wait for it; never held across an await.
+    opening: Mutex<Option<Outcome>>,
     /// Replaced when an epoch ends; never held across an await.
     local: Mutex<Option<Arc<Local>>>,
     /// Looked into for a moment, never held across an await.
@@ -57,7 +62,8 @@ impl Show {
             id,
             keys: keys.show(id),
             commands,
-            opening: AsyncMutex::new(()),
+            changing: AsyncMutex::new(()),
+            opening: Mutex::default(),
             local: Mutex::new(None),
             remembered: Mutex::default(),
             leftover: Mutex::default(),
@@ -69,6 +75,21 @@ impl Show {
     /// What is known of it now, if it is open here.
     pub(super) fn local(&self) -> Option<Arc<Local>> {
         lock(&self.local).clone()
+    }
+
+    /// The opening that is under way, begun if there was none.
+    pub(super) fn opening(&self, begin: impl FnOnce() -> Outcome) -> Outcome {
+        let mut opening = lock(&self.opening);
+        // One that panicked has dropped its end of the channel.
+        let under_way = |outcome: &&Outcome| {
+            outcome.has_changed().is_ok() && outcome.borrow().is_none()
+        };
+        if let Some(outcome) = opening.as_ref().filter(under_way) {
+            return outcome.clone();
+        }
+        let begun = begin();
+        *opening = Some(begun.clone());
+        begun
     }
 
     /// A new epoch, or none: all who listen to the old one hear that it ended.
@@ -138,11 +159,27 @@ impl Inner {
         self: &Arc<Self>,
         id: ShowId,
     ) -> Result<(Arc<Show>, Arc<Local>), StoreError> {
+        self.local_within(id, self.options.patience.open).await
+    }
+
+    /// The same for who must be answered soon, if only with "try again".
+    pub(super) async fn local_soon(
+        self: &Arc<Self>,
+        id: ShowId,
+    ) -> Result<(Arc<Show>, Arc<Local>), StoreError> {
+        self.local_within(id, self.options.patience.call).await
+    }
+
+    async fn local_within(
+        self: &Arc<Self>,
+        id: ShowId,
+        patience: Duration,
+    ) -> Result<(Arc<Show>, Arc<Local>), StoreError> {
         let show = self.show(id)?;
         if let Some(local) = show.local() {
             return Ok((show, local));
         }
-        let local = opening::open(self, &show).await;
+        let local = opening::wait(self, &show, patience).await;
         if matches!(local, Err(StoreError::Refused(_))) {
             // The ledger does not know it: it takes no room here.
             self.shows.remove(&id);
@@ -151,15 +188,18 @@ impl Inner {
     }
 
     /// Calls a function on an open show, in the epoch that this node knows; opens it anew when
-    /// Redis knows better.
+    /// Redis knows better. What takes longer than one call may is told to try again.
     pub(super) async fn on_show<T>(
         self: &Arc<Self>,
         id: ShowId,
         write: bool,
         make: impl Fn(&ShowKeys, Belief<'_>) -> Result<Call<T>, CallError> + Sync,
     ) -> Result<(Arc<Show>, Arc<Local>, T), StoreError> {
+        let patience = self.options.patience.call;
+        let began = Instant::now();
         for _ in 0..ATTEMPTS_MAX {
-            let (show, local) = self.local(id).await?;
+            let left = patience.saturating_sub(began.elapsed());
+            let (show, local) = self.local_within(id, left).await?;
             let epoch = Some(local.epoch);
             let made = |belief: Belief<'_>| make(&show.keys, Belief { epoch, ..belief });
             match self.call(&show.keys, write, made).await {

@@ -10,6 +10,7 @@ use redis::aio::MultiplexedConnection;
 use redis::streams::{StreamId, StreamReadReply};
 use redis::{Cmd, Pipeline, Value, cmd};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::link::Link;
 use super::local::{Gap, Local};
@@ -21,6 +22,9 @@ use crate::StoreError;
 const BLOCK: Duration = Duration::from_millis(250);
 /// In a Cluster keys of two slots cannot be waited for together: asked so often instead.
 const POLL: Duration = Duration::from_millis(10);
+/// News that follow other news closely are read together: each read costs Redis as much as some
+/// reservations.
+const TOGETHER: Duration = Duration::from_millis(2);
 /// Entries of one stream in one read.
 const ENTRIES: usize = 256;
 /// After a reader was cut.
@@ -112,7 +116,11 @@ async fn read(
     woken: &mut String,
 ) -> String {
     let wake_key = inner.keys.wake(&inner.node);
+    let mut news_at = None;
     loop {
+        if let Some(news_at) = news_at {
+            tokio::time::sleep_until(news_at + TOGETHER).await;
+        }
         let followed = followed(inner, link);
         let read = if inner.primaries.is_cluster() {
             tokio::time::sleep(POLL).await;
@@ -124,6 +132,7 @@ async fn read(
             Ok(replies) => replies,
             Err(error) => return error.to_string(),
         };
+        news_at = (!replies.is_empty()).then(Instant::now);
         for (key, entries) in replies {
             if key == wake_key {
                 if let Some(last) = entries.last() {

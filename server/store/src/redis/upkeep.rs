@@ -162,7 +162,7 @@ pub(super) async fn close(inner: &Arc<Inner>, id: ShowId) -> Result<(), StoreErr
     let Some(show) = inner.shows.get(&id).map(|show| Arc::clone(&show)) else {
         return Ok(());
     };
-    let _nobody_opens = show.opening.lock().await;
+    let _nobody_opens = show.changing.lock().await;
     let Some(local) = show.local() else {
         inner.shows.remove(&id);
         return Ok(());

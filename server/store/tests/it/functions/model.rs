@@ -1,7 +1,7 @@
-//! What the functions must do: core's state machine with the public log folded beside it, as the
-//! memory store has them.
+//! What the functions must do: core's state machine with the public log folded beside it. As in the
+//! memory store, but that stock is told once a call, after all of its commands.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use vetrina_core::hot::{HotAnswer, HotCommand, HotOutput, Mirror, ShowStock};
 use vetrina_core::show::ShowFold;
@@ -23,6 +23,8 @@ pub(crate) struct Model {
     versions: BTreeMap<ListingId, u64>,
     events: Vec<LoggedEvent>,
     told: Vec<Told>,
+    /// Listings whose stock changed in this call.
+    changed: BTreeSet<ListingId>,
 }
 
 impl Model {
@@ -50,6 +52,7 @@ impl Model {
             versions: BTreeMap::new(),
             events: Vec::new(),
             told: Vec::new(),
+            changed: BTreeSet::new(),
         }
     }
 
@@ -64,7 +67,15 @@ impl Model {
         self.now = self.now.max(clock);
     }
 
-    pub(crate) fn apply(&mut self, command: HotCommand) -> HotAnswer {
+    /// The commands of one call.
+    pub(crate) fn apply_all(&mut self, commands: &[HotCommand]) -> Vec<HotAnswer> {
+        let answers = commands.iter().map(|command| self.apply(command.clone()));
+        let answers = answers.collect();
+        self.tell_stock();
+        answers
+    }
+
+    fn apply(&mut self, command: HotCommand) -> HotAnswer {
         let mirror = match &command {
             HotCommand::Mirror(mirror) => Some(mirror.clone()),
             _ => None,
@@ -89,6 +100,7 @@ impl Model {
         let stock = self.stock.stock(row.id).expect("mirrored");
         self.log_difference(row.view(stock));
         self.carry_out();
+        self.tell_stock();
         Some(answer)
     }
 
@@ -108,6 +120,7 @@ impl Model {
         if ends {
             self.stock.apply(self.now, HotCommand::CloseSelling);
             self.carry_out();
+            self.tell_stock();
         }
     }
 
@@ -129,14 +142,24 @@ impl Model {
         self.events.push(logged);
     }
 
+    /// Ends a call.
+    fn tell_stock(&mut self) {
+        for listing in std::mem::take(&mut self.changed) {
+            let known = self.fold.listing(listing).map(|known| known.stock);
+            let stock = self.stock.stock(listing);
+            if let (Some(known), Some(stock)) = (known, stock)
+                && known != stock
+            {
+                self.push(Event::StockChanged { listing, stock });
+            }
+        }
+    }
+
     fn carry_out(&mut self) {
         for output in self.stock.drain_outputs() {
             match output {
-                HotOutput::StockChanged { listing, stock } => {
-                    let known = self.fold.listing(listing).map(|known| known.stock);
-                    if known.is_some_and(|known| known != stock) {
-                        self.push(Event::StockChanged { listing, stock });
-                    }
+                HotOutput::StockChanged { listing, .. } => {
+                    self.changed.insert(listing);
                 }
                 HotOutput::ReservationChanged {
                     buyer,

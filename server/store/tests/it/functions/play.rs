@@ -149,7 +149,7 @@ impl Stage {
             self.model.at(self.clock);
         }
         assert_eq!(status.now, self.model.now, "{}", self.what);
-        self.model.apply(HotCommand::Tick);
+        self.model.apply_all(&[HotCommand::Tick]);
         let again = run(&mut self.redis, &call).expect("answered");
         assert_eq!(again, Opened::Already(status), "{}", self.what);
     }
@@ -198,8 +198,8 @@ impl Stage {
             panic!("{}: {error}, {commands:#?}", self.what);
         });
         self.model.at(self.clock);
-        for (number, command) in commands.iter().enumerate() {
-            let expected = self.model.apply(command.clone());
+        let expected = self.model.apply_all(commands);
+        for (number, (command, expected)) in commands.iter().zip(expected).enumerate() {
             assert_eq!(
                 batch.answers[number], expected,
                 "{}, command {number}: {command:?}",

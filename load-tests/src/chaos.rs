@@ -130,6 +130,7 @@ async fn chaos(options: &Options) -> Result<Figures, Failed> {
         sandbox: true,
         guard_off: options.guard == Guard::Off,
         arguments: Vec::new(),
+        cores: Vec::new(),
     };
     let mut stack = Stack::start(&plan).await?;
     if options.keep {

@@ -9,19 +9,25 @@
 )]
 
 mod buyer;
+mod channel;
 mod chaos;
 mod claims;
+mod cores;
 mod crash;
 mod customer;
 mod follower;
+mod herd;
 mod hot;
 mod market;
 mod media;
+mod mixed;
 mod progress;
 mod report;
 mod reserve;
 mod server;
+mod slow;
 mod stack;
+mod storm;
 
 use std::fmt::Display;
 use std::pin::Pin;
@@ -86,6 +92,40 @@ enum Command {
     /// the publisher was told), ice_restarts, ice_restart_ms, undeleted (sessions whose DELETE
     /// failed).
     Media(media::Options),
+    /// Comments fanned out to thousands of viewers, beside named peers that do the same.
+    ///
+    /// Figures: deliveries_per_second, latency_p50_ms, latency_p99_ms (from the moment a comment
+    /// is due until a viewer has read it), lost, gaps, server_cpu_us_per_delivery, kib_per_viewer
+    /// (resident, against the server without viewers), joined_s, refused, sessions_ended,
+    /// server_cpu_percent, client_cpu_percent; with --find-max max_deliveries_per_second_per_core.
+    /// The same with _uws, _nats, _nchan or _socketio for each --peer, and ratio_to_uws and so on:
+    /// how many times less CPU a delivery costs, or with --find-max how many times more deliveries
+    /// a core makes. Medians of all runs.
+    Channel(channel::Options),
+    /// Everybody joins at once while the host goes on pinning.
+    ///
+    /// Figures: joins_per_second (handshake, Hello and snapshot), pin_p99_ms and pin_p50_ms (from
+    /// the host's command until a viewer who was in has read it), pins, pins_told, joined_s,
+    /// snapshots, failed_tries, gaps, server_cpu_us_per_join, kib_per_viewer.
+    Storm(storm::Options),
+    /// Some viewers stop reading in the middle of a busy show.
+    ///
+    /// Figures: others_p99_growth_percent (others_p99_before_ms, others_p99_during_ms),
+    /// kernel_and_server_mib (most that the server and all TCP sockets of this machine held; with
+    /// kernel_and_server_before_mib), lost, gaps, stuck_closed, stuck_back, stuck_resumed.
+    Slow(slow::Options),
+    /// The server is killed (SIGKILL) under its viewers and started again. Always its own server.
+    ///
+    /// Figures: all_back_s and half_back_s (from the kill), resumed_percent (continued without a
+    /// snapshot), gaps, lost_afterwards, failed_tries, server_back_s.
+    Herd(herd::Options),
+    /// A whole sale: comments, stock changes, reactions and reservations in one room.
+    ///
+    /// Figures: comment_p99_ms, stock_p99_ms (from the decision), reservation_p99_ms (until its
+    /// answer) and the same with p50, reactions_told_percent, reservations_granted, refused, lost,
+    /// gaps, frames_per_second, peer_frames_per_second (what a server that sends every message
+    /// alone would have had to send), server_cpu_percent, client_cpu_percent, server_mib.
+    Mixed(mixed::Options),
 }
 
 /// What every command takes.
@@ -160,6 +200,26 @@ fn begin(command: Command) -> (&'static str, Common, Work) {
         Command::Media(options) => {
             let common = options.common.clone();
             ("media", common, boxed(media::run(options)))
+        }
+        Command::Channel(options) => {
+            let common = options.common.clone();
+            ("channel", common, boxed(channel::run(options)))
+        }
+        Command::Storm(options) => {
+            let common = options.common.clone();
+            ("storm", common, boxed(storm::run(options)))
+        }
+        Command::Slow(options) => {
+            let common = options.common.clone();
+            ("slow", common, boxed(slow::run(options)))
+        }
+        Command::Herd(options) => {
+            let common = options.common.clone();
+            ("herd", common, boxed(herd::run(options)))
+        }
+        Command::Mixed(options) => {
+            let common = options.common.clone();
+            ("mixed", common, boxed(mixed::run(options)))
         }
     }
 }

@@ -31,6 +31,16 @@ impl Progress {
         }
     }
 
+    /// So many are done now.
+    pub(crate) fn reach(&self, done: usize) {
+        let before = self.done.swap(done, Ordering::Relaxed);
+        if self.shown && (done == self.total || done * 100 / self.total > before * 100 / self.total)
+        {
+            eprint!("\r{}: {done} of {}   ", self.stage, self.total);
+            let _ = std::io::stderr().flush();
+        }
+    }
+
     /// Ends the line.
     pub(crate) fn end(&self) {
         if self.shown {

@@ -1,6 +1,7 @@
 //! The contract of every command: figures by name; a table for people or one JSON object for
 //! programs; `--require` turns a figure into a condition and the exit code tells whether all held.
 
+use std::borrow::Cow;
 use std::process::ExitCode;
 use std::str::FromStr;
 
@@ -8,12 +9,12 @@ use serde::Serialize;
 
 /// Figures in the order in which a person should read them.
 #[derive(Debug, Default)]
-pub(crate) struct Figures(Vec<(&'static str, f64)>);
+pub(crate) struct Figures(Vec<(Cow<'static, str>, f64)>);
 
 impl Figures {
     /// Adds a figure; its unit is the last word of its name.
-    pub(crate) fn add(&mut self, name: &'static str, value: f64) {
-        self.0.push((name, value));
+    pub(crate) fn add(&mut self, name: impl Into<Cow<'static, str>>, value: f64) {
+        self.0.push((name.into(), value));
     }
 
     fn get(&self, name: &str) -> Option<f64> {
@@ -130,7 +131,7 @@ pub(crate) fn print(
         let figures = figures
             .0
             .iter()
-            .map(|(name, value)| ((*name).to_owned(), number(*value)));
+            .map(|(name, value)| (name.clone().into_owned(), number(*value)));
         let object = Json {
             command,
             figures: figures.collect(),
@@ -159,7 +160,7 @@ pub(crate) fn print(
     }
 }
 
-/// Counts without a point, the rest with one decimal.
+/// Counts without a point, the rest with one decimal, below ten with two, below one with three.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "checked to be a whole number in range"
@@ -168,7 +169,12 @@ fn number(value: f64) -> serde_json::Value {
     if value.fract() == 0.0 && value.abs() < 9e15 {
         (value as i64).into()
     } else {
-        ((value * 10.0).round() / 10.0).into()
+        let scale = match value.abs() {
+            small if small < 1.0 => 1e3,
+            medium if medium < 10.0 => 1e2,
+            _ => 1e1,
+        };
+        ((value * scale).round() / scale).into()
     }
 }
 
@@ -183,7 +189,10 @@ mod tests {
     use super::*;
 
     fn figures() -> Figures {
-        Figures(vec![("granted", 100.0), ("answered_p99_ms", 12.34)])
+        let mut figures = Figures::default();
+        figures.add("granted", 100.0);
+        figures.add("answered_p99_ms", 12.34);
+        figures
     }
 
     #[test]

@@ -54,8 +54,14 @@ impl Server {
 
     /// One of our own with further arguments, for commands that need more than selling.
     pub(crate) async fn own(arguments: &[String]) -> Result<Self, ServerError> {
+        Self::own_on(arguments, &[]).await
+    }
+
+    /// The same, on these cores.
+    pub(crate) async fn own_on(arguments: &[String], cores: &[usize]) -> Result<Self, ServerError> {
         let plan = Plan {
             arguments: arguments.to_vec(),
+            cores: cores.to_vec(),
             ..Plan::selling(1, Stores::Own)
         };
         let stack = Stack::start(&plan).await?;
@@ -87,6 +93,11 @@ impl Server {
         let own = self.own.as_mut().ok_or(ServerError::NotOurs)?;
         own.nodes[0].process.start_again()?;
         Ok(own.nodes[0].ready(&own.http).await?)
+    }
+
+    /// Our own server's process; none of a running one that was named.
+    pub(crate) fn process(&self) -> Option<u32> {
+        Some(self.own.as_ref()?.nodes.first()?.process.id())
     }
 
     /// The host's token.

@@ -64,6 +64,8 @@ pub(crate) struct Plan {
     pub(crate) sandbox: bool,
     pub(crate) guard_off: bool,
     pub(crate) arguments: Vec<String>,
+    /// The cores that nodes may use; none named: all.
+    pub(crate) cores: Vec<usize>,
 }
 
 /// What runs. Fields are dropped in this order: nodes first.
@@ -89,6 +91,7 @@ impl Plan {
             sandbox: false,
             guard_off: false,
             arguments: Vec::new(),
+            cores: Vec::new(),
         }
     }
 }
@@ -104,6 +107,7 @@ impl Stack {
         let mut shared = Shared {
             guard_off: plan.guard_off,
             arguments: plan.arguments.clone(),
+            cores: plan.cores.clone(),
             ..Shared::default()
         };
         let (mut single, mut group, mut postgres) = (None, None, None);

@@ -12,6 +12,7 @@ mod debian;
 mod demo;
 mod metrics;
 mod node;
+mod peers;
 mod python;
 mod repository;
 mod run;
@@ -30,6 +31,7 @@ Vetrina's two commands, typed anywhere in a clone:
   cargo demo -- --help    what else the demo takes
   cargo verify            every check of this repository, in order, with its time
   cargo verify -- --list  the stages, and how to run one of them alone
+  cargo xtask peers       installs the servers that `vetrina-load channel --peer` measures too
 ";
 
 fn main() -> ExitCode {
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
     let outcome = match command.as_str() {
         "demo" => demo::main(&rest),
         "verify" => verify::main(&rest),
+        "peers" => peers::main(),
         "help" | "--help" | "-h" | "" => {
             print!("{HELP}");
             Ok(())

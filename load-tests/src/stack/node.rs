@@ -26,6 +26,8 @@ pub(crate) struct Shared {
     pub(crate) guard_off: bool,
     /// Whatever else.
     pub(crate) arguments: Vec<String>,
+    /// The cores that nodes may use; none named: all.
+    pub(crate) cores: Vec<usize>,
 }
 
 impl Shared {
@@ -70,7 +72,11 @@ impl Node {
         let ops = free_address()?;
         let (listen, ops_listen) = (address.to_string(), ops.to_string());
         let data = folder.join(name);
-        let process = vetrina(name, folder)?
+        let recipe = Recipe {
+            cores: shared.cores.clone(),
+            ..vetrina(name, folder)?
+        };
+        let process = recipe
             .with(["serve", "--log", "warn", "--listen", &listen])
             .with(["--ops-listen", &ops_listen, "--udp-port", "0"])
             .with(["--udp-bind", "127.0.0.1", "--public-ip", "127.0.0.1"])

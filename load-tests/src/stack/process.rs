@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::StackError;
+use crate::cores::on_cores;
 
 /// A process that was asked to end has this long before it is killed.
 const END_WITHIN: Duration = Duration::from_secs(2);
@@ -34,6 +35,8 @@ pub(crate) struct Recipe {
     pub(crate) advice: &'static str,
     /// How it ends with its children; without it by SIGKILL.
     pub(crate) ends_by: Option<Signal>,
+    /// The cores it may use; none named: all.
+    pub(crate) cores: Vec<usize>,
 }
 
 impl Recipe {
@@ -48,6 +51,7 @@ impl Recipe {
             folder: folder.to_owned(),
             advice: "install it",
             ends_by: None,
+            cores: Vec::new(),
         }
     }
 
@@ -105,7 +109,7 @@ impl Recipe {
             .open(self.log())?;
         let mut command = self.command();
         command.stdout(log.try_clone()?).stderr(log);
-        command.spawn().map_err(|error| self.missing(error))
+        on_cores(&self.cores, || command.spawn()).map_err(|error| self.missing(error))
     }
 
     fn missing(&self, error: std::io::Error) -> StackError {
@@ -126,6 +130,11 @@ impl Process {
         self.child.kill()?;
         self.child.wait()?;
         Ok(())
+    }
+
+    /// Its id, to see in /proc what it costs.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// SIGSTOP: it stands still and its sockets stay open.

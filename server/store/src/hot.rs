@@ -10,6 +10,7 @@
 //! outcome is unknown ([`StoreError::Unavailable`]) is repeated unchanged.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::{broadcast, watch};
@@ -17,12 +18,14 @@ use vetrina_core::hot::{HotAnswer, HotCommand};
 use vetrina_core::show::ShowFold;
 use vetrina_protocol::event::{DeskEvent, Event, LoggedEvent, PrivateEvent};
 use vetrina_protocol::id::{ShowId, UserId};
+use vetrina_protocol::refusal::RefusalCode;
 use vetrina_protocol::server::ResetReason;
 use vetrina_protocol::time::{Epoch, Offset, UnixMs};
 use vetrina_protocol::view::{DeskOrder, DeskReservation, Reservation, WaitlistPlace};
 
 use super::StoreError;
-use super::ledger::ListingRow;
+use super::ledger::{Ledger, ListingRow};
+use super::log::Found;
 
 /// A place in a show's log. Offsets go on counting when the epoch changes; what was lost of the
 /// epoch before is numbered anew, so offsets of two epochs are compared by [`HotStore::read`] only.
@@ -226,3 +229,115 @@ pub const DURABLE_WAIT_MS_MAX: u64 = 5_000;
 pub const PRESENCE_LEASE_MS: i64 = 15_000;
 /// Most events in one `append`.
 pub const APPEND_EVENTS_MAX: usize = 64;
+
+/// How often a publication starts over because a newer row came first.
+const ATTEMPTS_MAX: usize = 8;
+
+/// One try of what [`apply`] and [`publish`] bring to its end: what the two stores differ in.
+#[async_trait]
+pub(crate) trait Attempt: Send + Sync {
+    /// What the store is loaded from.
+    fn ledger(&self) -> &dyn Ledger;
+
+    /// Decides a command; [`HotAnswer::NotLoaded`] when it names a listing that is not known.
+    async fn try_apply(&self, show: ShowId, command: HotCommand) -> Result<Applied, StoreError>;
+
+    /// Publishes a row; `None` when a newer one is known.
+    async fn try_publish(
+        &self,
+        show: ShowId,
+        row: &ListingRow,
+    ) -> Result<Option<Applied>, StoreError>;
+}
+
+/// [`HotStore::apply`]: a listing that is not known is learnt from the ledger.
+pub(crate) async fn apply(
+    store: &impl Attempt,
+    show: ShowId,
+    command: HotCommand,
+) -> Result<Applied, StoreError> {
+    let applied = store.try_apply(show, command.clone()).await?;
+    if applied.answer != HotAnswer::NotLoaded {
+        return Ok(applied);
+    }
+    for row in store.ledger().listings(show).await? {
+        // A newer row than this one is as good.
+        store.try_publish(show, &row).await?;
+    }
+    let applied = store.try_apply(show, command).await?;
+    if applied.answer == HotAnswer::NotLoaded {
+        return Err(StoreError::refused(
+            RefusalCode::ListingUnknown,
+            "there is no such listing in this show",
+        ));
+    }
+    Ok(applied)
+}
+
+/// [`HotStore::publish`]: an older row than the one that is known is read again.
+pub(crate) async fn publish(
+    store: &impl Attempt,
+    show: ShowId,
+    listing: &ListingRow,
+) -> Result<Applied, StoreError> {
+    let mut row = listing.clone();
+    for _ in 0..ATTEMPTS_MAX {
+        if let Some(applied) = store.try_publish(show, &row).await? {
+            return Ok(applied);
+        }
+        // A claim's mirror with a newer version came first: its row has these words too.
+        let newer = store.ledger().listing(row.id).await?;
+        row = newer.ok_or_else(|| {
+            StoreError::refused(RefusalCode::ListingUnknown, "the listing is gone")
+        })?;
+    }
+    Err(StoreError::Busy(
+        "the listing changes faster than it can be published",
+    ))
+}
+
+/// Refuses what [`HotStore::append`] does not take.
+pub(crate) fn refuse_unless_appendable(events: &[Event]) -> Result<(), StoreError> {
+    if (1..=APPEND_EVENTS_MAX).contains(&events.len()) {
+        return Ok(());
+    }
+    Err(StoreError::refused(
+        RefusalCode::Invalid,
+        "events: from 1 to 64 at once are appended",
+    ))
+}
+
+/// [`HotStore::durable`]: waits until everything up to `offset` is on disk.
+pub(crate) async fn until_archived(
+    mut archived: watch::Receiver<Offset>,
+    offset: Offset,
+) -> Result<(), StoreError> {
+    let wait = archived.wait_for(|archived| *archived >= offset);
+    let words = match tokio::time::timeout(Duration::from_millis(DURABLE_WAIT_MS_MAX), wait).await {
+        Ok(Ok(_)) => return Ok(()),
+        Ok(Err(_)) => "the show was lost meanwhile",
+        Err(_) => "the archive does not keep up",
+    };
+    Err(StoreError::Unavailable(words.into()))
+}
+
+/// [`HotStore::read`], from what the log of one process found.
+pub(crate) async fn entries(
+    ledger: &dyn Ledger,
+    show: ShowId,
+    after: Offset,
+    limit: usize,
+    (epoch, found): (Epoch, Found),
+) -> Result<Entries, StoreError> {
+    let events = match found {
+        Found::Events(events) => events,
+        Found::Reset(reason) => return Ok(Entries::Reset(reason)),
+        Found::Archived(events) => {
+            let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+            let limit = limit.min(u32::try_from(events).unwrap_or(u32::MAX));
+            let events = ledger.read_log(show, after, limit).await?;
+            events.into_iter().map(Arc::new).collect()
+        }
+    };
+    Ok(Entries::Next { epoch, events })
+}

@@ -10,32 +10,28 @@ mod opening;
 mod upkeep;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use dashmap::DashMap;
 use tokio::sync::{Mutex, Notify, broadcast, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use vetrina_core::hot::{HotAnswer, HotCommand};
+use vetrina_core::hot::HotCommand;
 use vetrina_core::show::ShowFold;
 use vetrina_protocol::event::{Event, PrivateEvent};
 use vetrina_protocol::id::{ShowId, UserId};
-use vetrina_protocol::refusal::RefusalCode;
 use vetrina_protocol::time::Offset;
 
 use super::hot::{
-    APPEND_EVENTS_MAX, Appended, Applied, DURABLE_WAIT_MS_MAX, Entries, HotDesk, HotMine, HotStore,
-    Notice, Position, READ_EVENTS_MAX,
+    self, Appended, Applied, Entries, HotDesk, HotMine, HotStore, Notice, Position, READ_EVENTS_MAX,
 };
 use super::ledger::{Ledger, ListingRow};
-use super::log::Found;
 use super::{Now, StoreError};
-use loaded::{Gone, Hot, Loaded, Published};
+use loaded::{Gone, Hot, Loaded};
 
 /// Shows in memory at once: each takes a few kilobytes when idle. Idle ones are forgotten.
 const SHOWS_MAX: usize = 10_000;
-/// How often a call starts over because the show was closed or changed under it.
+/// How often a call starts over because the show was closed under it.
 const ATTEMPTS_MAX: usize = 8;
 
 /// See the module's words. Clones share one store.
@@ -130,14 +126,6 @@ impl Inner {
         Err(StoreError::Busy("the show is being closed again and again"))
     }
 
-    /// Mirrors every listing of the ledger: for a command about one that is not known here.
-    async fn learn_listings(&self, show: ShowId) -> Result<(), StoreError> {
-        for listing in self.ledger.listings(show).await? {
-            self.step(show, |hot| Ok(hot.publish(&listing))).await?;
-        }
-        Ok(())
-    }
-
     async fn close(&self, show: ShowId) -> Result<(), StoreError> {
         let _nobody_opens = self.opening.lock().await;
         let Some(loaded) = self.shows.get(&show).map(|loaded| Arc::clone(&loaded)) else {
@@ -145,7 +133,7 @@ impl Inner {
         };
         let end = loaded.shut();
         self.dirty.notify_one();
-        match archived(&loaded, end).await {
+        match hot::until_archived(loaded.archived(), end).await {
             Ok(()) => {
                 self.shows.remove(&show);
                 Ok(())
@@ -155,6 +143,29 @@ impl Inner {
                 Err(error)
             }
         }
+    }
+}
+
+#[async_trait]
+impl hot::Attempt for Inner {
+    fn ledger(&self) -> &dyn Ledger {
+        &*self.ledger
+    }
+
+    async fn try_apply(&self, show: ShowId, command: HotCommand) -> Result<Applied, StoreError> {
+        let apply = |hot: &mut Hot| {
+            hot.refuse_if_behind(&command)?;
+            Ok(hot.apply(command.clone()))
+        };
+        self.step(show, apply).await
+    }
+
+    async fn try_publish(
+        &self,
+        show: ShowId,
+        row: &ListingRow,
+    ) -> Result<Option<Applied>, StoreError> {
+        self.step(show, |hot| Ok(hot.publish(row))).await
     }
 }
 
@@ -169,51 +180,15 @@ impl HotStore for MemoryStore {
     }
 
     async fn apply(&self, show: ShowId, command: HotCommand) -> Result<Applied, StoreError> {
-        let apply = |hot: &mut Hot| {
-            hot.refuse_if_behind(&command)?;
-            Ok(hot.apply(command.clone()))
-        };
-        let applied = self.inner.step(show, apply).await?;
-        if applied.answer != HotAnswer::NotLoaded {
-            return Ok(applied);
-        }
-        self.inner.learn_listings(show).await?;
-        let applied = self.inner.step(show, apply).await?;
-        if applied.answer == HotAnswer::NotLoaded {
-            return Err(StoreError::refused(
-                RefusalCode::ListingUnknown,
-                "there is no such listing in this show",
-            ));
-        }
-        Ok(applied)
+        hot::apply(&*self.inner, show, command).await
     }
 
     async fn publish(&self, show: ShowId, listing: &ListingRow) -> Result<Applied, StoreError> {
-        let mut row = listing.clone();
-        for _ in 0..ATTEMPTS_MAX {
-            match self.inner.step(show, |hot| Ok(hot.publish(&row))).await? {
-                Published::Done(applied) => return Ok(applied),
-                // A claim's mirror with a newer version came first: its row has these words too.
-                Published::Older => {
-                    let newer = self.inner.ledger.listing(row.id).await?;
-                    row = newer.ok_or_else(|| {
-                        StoreError::refused(RefusalCode::ListingUnknown, "the listing is gone")
-                    })?;
-                }
-            }
-        }
-        Err(StoreError::Busy(
-            "the listing changes faster than it can be published",
-        ))
+        hot::publish(&*self.inner, show, listing).await
     }
 
     async fn append(&self, show: ShowId, events: Vec<Event>) -> Result<Appended, StoreError> {
-        if events.is_empty() || events.len() > APPEND_EVENTS_MAX {
-            return Err(StoreError::refused(
-                RefusalCode::Invalid,
-                "events: from 1 to 64 at once are appended",
-            ));
-        }
+        hot::refuse_unless_appendable(&events)?;
         let append = |hot: &mut Hot| {
             hot.refuse_events_if_behind()?;
             Ok(hot.append(&events))
@@ -229,22 +204,8 @@ impl HotStore for MemoryStore {
     ) -> Result<Entries, StoreError> {
         let limit = limit.clamp(1, READ_EVENTS_MAX);
         let look = |hot: &mut Hot| Ok((hot.log.position().epoch, hot.log.after(after, limit)));
-        let (epoch, found) = self.inner.step(show, look).await?;
-        let events = match found {
-            Found::Events(events) => events,
-            Found::Reset(reason) => return Ok(Entries::Reset(reason)),
-            Found::Archived(events) => {
-                let limit = u32::try_from(limit).unwrap_or(u32::MAX);
-                let limit = limit.min(u32::try_from(events).unwrap_or(u32::MAX));
-                let events = self
-                    .inner
-                    .ledger
-                    .read_log(show, after.offset, limit)
-                    .await?;
-                events.into_iter().map(Arc::new).collect()
-            }
-        };
-        Ok(Entries::Next { epoch, events })
+        let found = self.inner.step(show, look).await?;
+        hot::entries(&*self.inner.ledger, show, after.offset, limit, found).await
     }
 
     async fn position(&self, show: ShowId) -> Result<Position, StoreError> {
@@ -286,7 +247,7 @@ impl HotStore for MemoryStore {
 
     async fn durable(&self, show: ShowId, offset: Offset) -> Result<(), StoreError> {
         let loaded = self.inner.loaded(show).await?;
-        archived(&loaded, offset).await
+        hot::until_archived(loaded.archived(), offset).await
     }
 
     async fn report_viewers(&self, show: ShowId, viewers: u32) -> Result<(), StoreError> {
@@ -322,20 +283,5 @@ impl HotStore for MemoryStore {
             }
         }
         self.inner.shows.clear();
-    }
-}
-
-/// Waits until everything up to `offset` is on disk.
-async fn archived(loaded: &Loaded, offset: Offset) -> Result<(), StoreError> {
-    let mut archived = loaded.archived();
-    let wait = archived.wait_for(|archived| *archived >= offset);
-    match tokio::time::timeout(Duration::from_millis(DURABLE_WAIT_MS_MAX), wait).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(_)) => Err(StoreError::Unavailable(
-            "the show was lost meanwhile".into(),
-        )),
-        Err(_) => Err(StoreError::Unavailable(
-            "the archive does not keep up".into(),
-        )),
     }
 }

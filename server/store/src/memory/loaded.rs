@@ -67,13 +67,6 @@ enum RowKey {
     Waiting(ListingId, UserId),
 }
 
-/// What publishing a listing came to.
-pub(super) enum Published {
-    Done(Applied),
-    /// A newer version is known.
-    Older,
-}
-
 impl Loaded {
     pub(super) fn new(show: ShowId, hot: Hot) -> Self {
         Self {
@@ -247,20 +240,20 @@ impl Hot {
     }
 
     /// The ledger's row of a listing: its stock for core, its words for the log.
-    pub(super) fn publish(&mut self, row: &ListingRow) -> Published {
+    pub(super) fn publish(&mut self, row: &ListingRow) -> Option<Applied> {
         if self
             .versions
             .get(&row.id)
             .is_some_and(|known| *known > row.version)
         {
-            return Published::Older;
+            return None;
         }
         let mirror = row.mirror(Vec::new(), Vec::new());
         self.versions.insert(row.id, row.version);
         let answer = self.stock.apply(self.now, HotCommand::Mirror(mirror));
         self.log_words(row);
         self.carry_out();
-        Published::Done(Applied {
+        Some(Applied {
             answer,
             position: self.log.position(),
         })

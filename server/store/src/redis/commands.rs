@@ -2,7 +2,6 @@
 //! node knows.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::{broadcast, watch};
@@ -10,7 +9,6 @@ use vetrina_core::hot::{HotAnswer, HotCommand};
 use vetrina_core::show::ShowFold;
 use vetrina_protocol::event::{Event, PrivateEvent};
 use vetrina_protocol::id::{ShowId, UserId};
-use vetrina_protocol::refusal::RefusalCode;
 use vetrina_protocol::time::Offset;
 
 use super::coalesce::Full;
@@ -19,42 +17,12 @@ use super::local::Local;
 use super::{Inner, RedisStore};
 use crate::StoreError;
 use crate::hot::{
-    APPEND_EVENTS_MAX, Appended, Applied, DURABLE_WAIT_MS_MAX, Entries, HotDesk, HotMine, HotStore,
-    Notice, PRESENCE_LEASE_MS, Position, READ_EVENTS_MAX,
+    self, Appended, Applied, Attempt, Entries, HotDesk, HotMine, HotStore, Notice,
+    PRESENCE_LEASE_MS, Position, READ_EVENTS_MAX,
 };
-use crate::ledger::ListingRow;
-use crate::log::Found;
-
-/// How often a publication starts over because a newer row came first.
-const ATTEMPTS_MAX: usize = 8;
+use crate::ledger::{Ledger, ListingRow};
 
 impl Inner {
-    async fn apply(
-        self: &Arc<Self>,
-        show: ShowId,
-        command: HotCommand,
-    ) -> Result<Applied, StoreError> {
-        let (place, local) = self.local_soon(show).await?;
-        if local.is_behind() && takes_credit(&command) {
-            return Err(behind());
-        }
-        let answer = place
-            .commands
-            .ask(command)
-            .map_err(|Full| StoreError::Busy("too many commands of one show wait"))?;
-        answer
-            .await
-            .map_err(|_| StoreError::Unavailable("the command was dropped".into()))?
-    }
-
-    /// Mirrors every listing of the ledger: for a command about one that is not known here.
-    async fn learn_listings(self: &Arc<Self>, show: ShowId) -> Result<(), StoreError> {
-        for listing in self.ledger.listings(show).await? {
-            self.publish_row(show, &listing).await?;
-        }
-        Ok(())
-    }
-
     /// `None`: a newer row is known.
     pub(super) async fn publish_row(
         self: &Arc<Self>,
@@ -87,6 +55,35 @@ impl Inner {
 }
 
 #[async_trait]
+impl Attempt for Arc<Inner> {
+    fn ledger(&self) -> &dyn Ledger {
+        &*self.ledger
+    }
+
+    async fn try_apply(&self, show: ShowId, command: HotCommand) -> Result<Applied, StoreError> {
+        let (place, local) = self.local_soon(show).await?;
+        if local.is_behind() && takes_credit(&command) {
+            return Err(behind());
+        }
+        let answer = place
+            .commands
+            .ask(command)
+            .map_err(|Full| StoreError::Busy("too many commands of one show wait"))?;
+        answer
+            .await
+            .map_err(|_| StoreError::Unavailable("the command was dropped".into()))?
+    }
+
+    async fn try_publish(
+        &self,
+        show: ShowId,
+        row: &ListingRow,
+    ) -> Result<Option<Applied>, StoreError> {
+        self.publish_row(show, row).await
+    }
+}
+
+#[async_trait]
 impl HotStore for RedisStore {
     async fn open(&self, show: ShowId) -> Result<Position, StoreError> {
         self.position(show).await
@@ -97,45 +94,15 @@ impl HotStore for RedisStore {
     }
 
     async fn apply(&self, show: ShowId, command: HotCommand) -> Result<Applied, StoreError> {
-        let applied = self.inner.apply(show, command.clone()).await?;
-        if applied.answer != HotAnswer::NotLoaded {
-            return Ok(applied);
-        }
-        self.inner.learn_listings(show).await?;
-        let applied = self.inner.apply(show, command).await?;
-        if applied.answer == HotAnswer::NotLoaded {
-            return Err(StoreError::refused(
-                RefusalCode::ListingUnknown,
-                "there is no such listing in this show",
-            ));
-        }
-        Ok(applied)
+        hot::apply(&self.inner, show, command).await
     }
 
     async fn publish(&self, show: ShowId, listing: &ListingRow) -> Result<Applied, StoreError> {
-        let mut row = listing.clone();
-        for _ in 0..ATTEMPTS_MAX {
-            if let Some(applied) = self.inner.publish_row(show, &row).await? {
-                return Ok(applied);
-            }
-            // A claim's mirror with a newer version came first: its row has these words too.
-            let newer = self.inner.ledger.listing(row.id).await?;
-            row = newer.ok_or_else(|| {
-                StoreError::refused(RefusalCode::ListingUnknown, "the listing is gone")
-            })?;
-        }
-        Err(StoreError::Busy(
-            "the listing changes faster than it can be published",
-        ))
+        hot::publish(&self.inner, show, listing).await
     }
 
     async fn append(&self, show: ShowId, events: Vec<Event>) -> Result<Appended, StoreError> {
-        if events.is_empty() || events.len() > APPEND_EVENTS_MAX {
-            return Err(StoreError::refused(
-                RefusalCode::Invalid,
-                "events: from 1 to 64 at once are appended",
-            ));
-        }
+        hot::refuse_unless_appendable(&events)?;
         let (_, local) = self.inner.local(show).await?;
         if local.is_behind() {
             return Err(behind());
@@ -158,19 +125,8 @@ impl HotStore for RedisStore {
     ) -> Result<Entries, StoreError> {
         let limit = limit.clamp(1, READ_EVENTS_MAX);
         let local = self.inner.caught_up(show).await?;
-        let epoch = local.epoch;
-        let events = match local.after(after, limit) {
-            Found::Events(events) => events,
-            Found::Reset(reason) => return Ok(Entries::Reset(reason)),
-            Found::Archived(events) => {
-                let limit = u32::try_from(limit).unwrap_or(u32::MAX);
-                let limit = limit.min(u32::try_from(events).unwrap_or(u32::MAX));
-                let ledger = &self.inner.ledger;
-                let events = ledger.read_log(show, after.offset, limit).await?;
-                events.into_iter().map(Arc::new).collect()
-            }
-        };
-        Ok(Entries::Next { epoch, events })
+        let found = (local.epoch, local.after(after, limit));
+        hot::entries(&*self.inner.ledger, show, after.offset, limit, found).await
     }
 
     async fn position(&self, show: ShowId) -> Result<Position, StoreError> {
@@ -225,19 +181,10 @@ impl HotStore for RedisStore {
         let (_, local) = self.inner.local(show).await?;
         local.want(offset);
         self.inner.dirty.notify_one();
-        let mut archived = local.archived();
+        let archived = local.archived();
         // Only the channel is kept: when the show is lost, it closes.
         drop(local);
-        let wait = archived.wait_for(|archived| *archived >= offset);
-        match tokio::time::timeout(Duration::from_millis(DURABLE_WAIT_MS_MAX), wait).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) => Err(StoreError::Unavailable(
-                "the show was lost meanwhile".into(),
-            )),
-            Err(_) => Err(StoreError::Unavailable(
-                "the archive does not keep up".into(),
-            )),
-        }
+        hot::until_archived(archived, offset).await
     }
 
     async fn report_viewers(&self, show: ShowId, viewers: u32) -> Result<(), StoreError> {

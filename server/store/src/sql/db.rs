@@ -15,6 +15,7 @@ use vetrina_protocol::id::{
 };
 use vetrina_protocol::time::UnixMs;
 
+use super::pages::Window;
 use super::rows::Row;
 
 /// A connection, usually with an open transaction on it.
@@ -78,6 +79,12 @@ impl Statement {
         let ids = ids.into_iter().map(|id| Uuid::from_u128(id.number()));
         self.values.push(Value::Ids(ids.collect()));
         self
+    }
+
+    /// A page's beginning and length, as three parameters: `(created_at, id) < ($n, $n+1)`,
+    /// newest first, `LIMIT $n+2`.
+    pub(super) fn bind_window(self, window: &Window) -> Self {
+        self.bind(window.at).bind(window.id).bind(window.rows)
     }
 
     /// A set of rows as JSON, each an array.

@@ -66,9 +66,7 @@ pub(super) async fn of_show(
          ORDER BY created_at DESC, id DESC LIMIT $4",
     )
     .bind(show)
-    .bind(window.at)
-    .bind(window.id)
-    .bind(window.rows)
+    .bind_window(window)
     .fetch_all(&mut *db)
     .await?;
     with_lines(db, rows).await
@@ -84,9 +82,7 @@ pub(super) async fn of_seller(
          ORDER BY created_at DESC, id DESC LIMIT $4",
     )
     .bind(seller)
-    .bind(window.at)
-    .bind(window.id)
-    .bind(window.rows)
+    .bind_window(window)
     .fetch_all(&mut *db)
     .await?;
     with_lines(db, rows).await

@@ -168,9 +168,7 @@ pub(super) async fn products(
          ORDER BY created_at DESC, id DESC LIMIT $4",
     )
     .bind(seller)
-    .bind(window.at)
-    .bind(window.id)
-    .bind(window.rows)
+    .bind_window(window)
     .fetch_all(&mut *db)
     .await?;
     with_skus(db, rows).await

@@ -87,12 +87,7 @@ pub(super) async fn shows(
         ))
         .bind(None::<SellerId>),
     };
-    let rows = select
-        .bind(window.at)
-        .bind(window.id)
-        .bind(window.rows)
-        .fetch_all(db)
-        .await?;
+    let rows = select.bind_window(window).fetch_all(db).await?;
     rows.iter().map(show_of).collect()
 }
 

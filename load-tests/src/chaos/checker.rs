@@ -23,6 +23,8 @@ use crate::stack::sandbox::{Charge, Provider};
 
 /// Payments settle and reservations run out within this time.
 const QUIET_WITHIN: Duration = Duration::from_secs(60);
+/// The provider charges this long after an order was given up, at most.
+const LATE_WITHIN: Duration = Duration::from_secs(3);
 /// Twice the lease of a node's viewers, which is 15 s.
 const PRESENCE_WITHIN: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -359,12 +361,24 @@ impl Findings {
     }
 }
 
-/// The books once nothing is under way, or as they are when that takes too long.
+/// The books once nothing is under way here or at the provider, or as they are when that takes too
+/// long.
 async fn quiet(places: &Places<'_>) -> Result<Books, StackError> {
     let deadline = Instant::now() + QUIET_WITHIN;
+    let mut since = None;
     loop {
         let books = Books::read(places.database, places.show).await?;
-        if books.is_quiet() || Instant::now() > deadline {
+        let charges = places.provider.charges().await?;
+        let settled = |charge: &Charge| {
+            let order = books.orders.get(&charge.order);
+            order.is_some_and(|order| order.is_paid() != charge.refunded)
+        };
+        let is_quiet = books.is_quiet() && charges.iter().all(settled);
+        let quiet_for = is_quiet.then(|| since.get_or_insert_with(Instant::now).elapsed());
+        if quiet_for.is_none() {
+            since = None;
+        }
+        if quiet_for.is_some_and(|time| time > LATE_WITHIN) || Instant::now() > deadline {
             return Ok(books);
         }
         tokio::time::sleep(LOOK_EVERY).await;

@@ -21,7 +21,7 @@ use super::command::{Ask, Wish};
 use super::ids;
 use super::limits::{
     CLAIM_TRIES_MAX, DELIVERY_EMAIL_CHARS_MAX, DELIVERY_LINE_CHARS_MAX, DELIVERY_LINES_MAX,
-    DELIVERY_NAME_CHARS_MAX, DELIVERY_POSTCODE_CHARS_MAX, PAYMENT_OPEN_WITHIN,
+    DELIVERY_NAME_CHARS_MAX, DELIVERY_POSTCODE_CHARS_MAX, PAYMENT_OPEN_WITHIN, TOLD_WITHIN,
 };
 use crate::ops::metrics::Part;
 use crate::refused::invalid;
@@ -167,15 +167,24 @@ impl Shop {
         }
     }
 
-    /// Tells the hot store, the buyer and the desk of a claim.
+    /// Tells the hot store, the buyer and the desk of a claim. It is on disk: who asked does not
+    /// wait for a hot store that is away.
     async fn claimed(&self, checkout: &Checkout, claimed: Claimed) -> OrderRow {
-        self.mirror(checkout.show, claimed.mirrors).await;
-        self.end_checkout(checkout, CheckoutOutcome::Claimed).await;
-        if !claimed.existing {
-            self.metrics().order(OrderState::Pending);
-            self.tell_order(&claimed.order).await;
+        let row = claimed.order.clone();
+        let (shop, checkout) = (self.clone(), checkout.clone());
+        let telling = tokio::spawn(async move {
+            shop.mirror(checkout.show, claimed.mirrors).await;
+            shop.end_checkout(&checkout, CheckoutOutcome::Claimed).await;
+            if !claimed.existing {
+                shop.metrics().order(OrderState::Pending);
+                shop.tell_order(&claimed.order).await;
+            }
+        });
+        if let Ok(Err(error)) = tokio::time::timeout(TOLD_WITHIN, telling).await {
+            self.metrics().error(Part::Shop);
+            tracing::error!(%error, order = %row.id, "telling of an order panicked");
         }
-        claimed.order
+        row
     }
 
     async fn claim_refused(&self, checkout: &Checkout) {
@@ -240,7 +249,10 @@ impl Shop {
         let opening = tokio::spawn(async move {
             let opened = intents.open(pending).await;
             match &opened {
-                Ok(row) => shop.tell_order(row).await,
+                Ok(row) => {
+                    let row = row.clone();
+                    tokio::spawn(async move { shop.tell_order(&row).await });
+                }
                 // The outbox has this order too, and goes on trying.
                 Err(error) => tracing::warn!(%error, "a payment could not be opened at once"),
             }

@@ -9,6 +9,8 @@ pub(super) const ANSWER_RETENTION_MS: i64 = 10 * 60_000;
 pub(super) const ANSWERS_PER_SHOW_MAX: usize = 100_000;
 /// Shows whose answers, facts or folded log this node remembers.
 pub(super) const SHOWS_MAX: usize = 10_000;
+/// How long a checkout waits until the hot store knows of its order, before it answers without.
+pub(super) const TOLD_WITHIN: Duration = Duration::from_millis(300);
 /// How long a checkout waits for the pay page before it answers without.
 pub(super) const PAYMENT_OPEN_WITHIN: Duration = Duration::from_secs(2);
 /// A lower total is kept from being reserved for so long while the ledger writes it down.

@@ -20,16 +20,20 @@ use tokio_util::sync::CancellationToken;
 
 use super::address::Host;
 use super::dial::Dial;
-use super::functions::{Call, CallError};
+use super::functions::{Call, CallError, NotOpen};
 use super::{Failure, Patience};
 
 /// Calls under way at once; who waits longer than a call may take hears "busy".
 const CALLS_MAX: usize = 4_096;
 /// A call that had less time than this before its deadline proves nothing about the connection.
 const FAIR_TRIAL: Duration = Duration::from_millis(250);
+/// Callers wait for another connection only so long after one was given up for its silence.
+const AFTER_SILENCE: Duration = Duration::from_millis(100);
 /// Between two attempts to connect; doubled up to the longest.
 const PAUSE: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_millis(500);
+/// An identity that was just read is right, whatever an older show says.
+const TRUSTED: Duration = Duration::from_secs(1);
 /// How often the sentinels are asked whether this is still the primary.
 const RECHECK: Duration = Duration::from_secs(1);
 
@@ -57,6 +61,8 @@ pub(crate) struct Up {
     pub(crate) identity: Arc<str>,
     /// Counts the connections of this link.
     number: u64,
+    /// When the identity was read.
+    since: Instant,
 }
 
 impl Link {
@@ -98,7 +104,13 @@ impl Link {
             let up = self.up(deadline).await?;
             let call = make(&up.identity)?;
             match self.send(&up, write, call.cmd(), deadline).await {
-                Ok(value) => return Ok(call.read(value)?),
+                Ok(value) => {
+                    let read = call.read(value);
+                    if matches!(read, Err(CallError::NotOpen(NotOpen::OtherIdentity))) {
+                        self.doubt(&up);
+                    }
+                    return Ok(read?);
+                }
                 Err(Sent::Failed(error)) => return Err(error),
                 Err(Sent::NotCarriedOut(error)) => {
                     self.complain(&up, &error.to_string());
@@ -178,7 +190,10 @@ impl Link {
             }
             Err(_) => {
                 if fair {
-                    self.complain(up, "no answer in time");
+                    // Everybody has waited for it long enough.
+                    let left = self.patience.call.saturating_sub(AFTER_SILENCE);
+                    let since = Instant::now().checked_sub(left);
+                    self.give_up(up, "no answer in time", since);
                 }
                 let words = "no answer in time".to_owned();
                 return Err(Sent::Failed(Failure::Unknown(words)));
@@ -200,16 +215,31 @@ impl Link {
 
     /// This connection is no good: everybody waits for another.
     pub(crate) fn complain(&self, up: &Up, why: &str) {
+        self.give_up(up, why, None);
+    }
+
+    /// `since`: when it was good last, if not just now.
+    fn give_up(&self, up: &Up, why: &str, since: Option<Instant>) {
         self.state.send_if_modified(|state| match state {
             State::Up(current) if current.number == up.number => {
                 *state = State::Down {
-                    since: Instant::now(),
+                    since: since.unwrap_or_else(Instant::now),
                     why: why.into(),
                 };
                 true
             }
             _ => false,
         });
+    }
+
+    /// Another node opened a show on what it takes for another Redis, and one of the two is wrong:
+    /// a FLUSHALL took our generation, and who came since has begun a new one. Whoever asks again
+    /// reads what all others read. Without this, two nodes would open the show anew in turn, for
+    /// ever.
+    fn doubt(&self, up: &Up) {
+        if up.since.elapsed() >= TRUSTED {
+            self.complain(up, "another node knows it by another identity");
+        }
     }
 
     /// The same for whatever connection there is: somebody noticed elsewhere that Redis changed.
@@ -268,6 +298,7 @@ async fn keep(link: Arc<Link>) {
                     host: prepared.host,
                     identity: prepared.identity.into(),
                     number,
+                    since: Instant::now(),
                 });
                 link.state.send_replace(State::Up(Arc::clone(&up)));
                 stay(&link, &up).await;

@@ -126,6 +126,36 @@ async fn an_empty_restart_in_the_middle_of_a_sale_is_mended() {
     println!("{told}");
 }
 
+/// After a FLUSHALL who is connected goes by an identity that nobody new can read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_comes_after_a_flush_agrees_with_who_was_there() {
+    let world = Shop::new().await;
+    let listing = world.listing(UNITS).await;
+    let show = world.show;
+    assert!(insist(&world.hot, show, 1, listing.id).await);
+    world.backend.redis.tell(&["FLUSHALL"]);
+    assert!(insist(&world.hot, show, 2, listing.id).await);
+    let ledger = Arc::clone(&world.ledger);
+    let other = world.backend.hot(ledger, world.clock()).await;
+    let deadline = Instant::now() + DEADLINE;
+    let mut epoch = None;
+    loop {
+        for buyer in 3..43 {
+            let hot = if buyer % 2 == 0 { &other } else { &world.hot };
+            assert!(insist(hot, show, buyer, listing.id).await);
+        }
+        let now = Some(other.position(show).await.expect("a position").epoch);
+        if std::mem::replace(&mut epoch, now) == now {
+            break;
+        }
+        assert!(Instant::now() < deadline, "opened anew in turn, for ever");
+    }
+    let mine = other.mine(show, UserId(1)).await.expect("mine");
+    assert_eq!(mine.reservations.len(), 1, "granted before the flush");
+    other.shutdown().await;
+    world.hot.shutdown().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_library_is_loaded_again() {
     let told = sale_with(|world| world.backend.redis.tell(&["FUNCTION", "FLUSH"])).await;

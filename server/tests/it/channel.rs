@@ -4,6 +4,7 @@ mod doors;
 mod frames;
 mod house;
 mod limits;
+mod nodes;
 mod resume;
 mod sale;
 mod shopping;

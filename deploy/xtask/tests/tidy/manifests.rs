@@ -7,7 +7,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("protocol", &[]),
     ("server/core", &["vetrina-protocol"]),
     ("server/media", &[]),
-    ("server/store", &["vetrina-protocol", "vetrina-core"]),
+    // The backends are for the tests of both.
+    (
+        "server/store",
+        &["vetrina-protocol", "vetrina-core", "vetrina-backends"],
+    ),
+    ("server/store/backends", &[]),
     (
         "server",
         &[
@@ -15,6 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "vetrina-core",
             "vetrina-media",
             "vetrina-store",
+            "vetrina-backends",
         ],
     ),
     ("load-tests", &["vetrina-protocol"]),

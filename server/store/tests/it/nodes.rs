@@ -14,7 +14,9 @@ use vetrina_store::StoreError;
 use vetrina_store::ledger::{Checkout, Ledger, ListingRow, WorkKind, open};
 
 use crate::conformance::{Backend as _, Dice, PostgresAndMemory, World};
-use crate::{cluster::Cluster, sql};
+use vetrina_backends::PostgresServer;
+
+use crate::sql;
 
 type Postgres = World<PostgresAndMemory>;
 
@@ -40,7 +42,7 @@ async fn insist(
 
 /// What the tables say of a show's sales.
 async fn check_books(world: &Postgres) {
-    let url = world.backend.cluster.url();
+    let url = world.backend.server.url();
     let wrong = sql::number(
         &url,
         "SELECT count(*) FROM listings l WHERE claimed > total OR claimed <>
@@ -63,7 +65,7 @@ async fn sell_and_kill(seed: u64) {
     let nodes = [Arc::clone(&world.ledger), world.backend.ledger().await];
     let (hot, other) = (world.listing(150).await, world.listing(40).await);
     let buyers: Vec<UserId> = (0..160).map(|_| world.buyer()).collect();
-    let url = world.backend.cluster.url();
+    let url = world.backend.server.url();
     let (answered, mut answers) = mpsc::channel(1_000);
     let mut tasks = Vec::new();
     for task in 0..16 {
@@ -180,8 +182,8 @@ async fn kill_nine_of_the_server_loses_no_acknowledged_order() {
         while orders.len() < round * 300 {
             orders.push(acknowledged.recv().await.expect("they go on"));
         }
-        world.backend.cluster.kill_nine();
-        world.backend.cluster.start_server();
+        world.backend.server.kill_nine();
+        world.backend.server.start_server();
     }
     done.store(true, Ordering::SeqCst);
     while let Some(order) = acknowledged.recv().await {
@@ -202,7 +204,7 @@ async fn a_server_that_does_not_answer_holds_nobody_up() {
     let world = Postgres::new().await;
     let listing = world.listing(10).await;
     let checkout = world.checkout(world.buyer(), &listing, 1);
-    world.backend.cluster.freeze(true);
+    world.backend.server.freeze(true);
     let asked = Instant::now();
     let (claimed, read, written) = tokio::join!(
         world.ledger.claim(checkout.clone()),
@@ -210,7 +212,7 @@ async fn a_server_that_does_not_answer_holds_nobody_up() {
         world.ledger.release_unsold(world.show),
     );
     let waited = asked.elapsed();
-    world.backend.cluster.freeze(false);
+    world.backend.server.freeze(false);
     for outcome in [claimed.err(), read.err(), written.err()] {
         assert!(
             matches!(
@@ -228,9 +230,9 @@ async fn a_server_that_does_not_answer_holds_nobody_up() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_may_start_at_once_on_an_empty_database() {
-    let cluster = Cluster::start();
-    sql::execute(&cluster.url(), "CREATE DATABASE empty").await;
-    let url = cluster.url_of("empty");
+    let server = PostgresServer::start(env!("CARGO_TARGET_TMPDIR"));
+    sql::execute(&server.url(), "CREATE DATABASE empty").await;
+    let url = server.url_of("empty");
     let (one, two, three) = tokio::join!(open(&url), open(&url), open(&url));
     for ledger in [one, two, three] {
         let ledger = ledger.expect("the ledger opens");
@@ -270,10 +272,10 @@ async fn a_request_that_cannot_be_kept_fails_alone() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_measurement_counts_what_it_claims() {
-    let cluster = Cluster::start();
+    let server = PostgresServer::start(env!("CARGO_TARGET_TMPDIR"));
     let now = vetrina_protocol::time::UnixMs(1_800_000_000_000);
     let each = Duration::from_millis(200);
-    let figures = vetrina_store::bench::claims(&cluster.url(), now, each).await;
+    let figures = vetrina_store::bench::claims(&server.url(), now, each).await;
     let figures = figures.expect("measured");
     assert!(figures.claims_per_second > figures.single_per_second);
 }

@@ -49,6 +49,13 @@ impl House {
         Self::of(server, show, ids, 1)
     }
 
+    /// Another node of the same shop, with these options.
+    pub(super) async fn beside(&self, options: &[(&str, &str)]) -> Self {
+        let server = Server::start_with(options).await;
+        let people = self.people.load(Ordering::Relaxed);
+        Self::of(server, self.show, self.listings.clone(), people + 1_000)
+    }
+
     fn of(server: Server, show: ShowId, listings: Vec<ListingId>, people: u64) -> Self {
         Self {
             address: server.public,

@@ -13,8 +13,7 @@ use vetrina_store::redis::{Patience, RedisAddress, RedisOptions, RedisStore};
 use vetrina_store::sqlite::SqliteLedger;
 
 use super::world::DEADLINE;
-use crate::cluster::Cluster;
-use crate::redis_server::{RedisCluster, RedisServer};
+use vetrina_backends::{PostgresServer, RedisCluster, RedisServer};
 
 /// What the suite runs on.
 #[async_trait]
@@ -141,7 +140,7 @@ pub(crate) fn redis_store(url: &str, ledger: Arc<dyn Ledger>, now: Now) -> Redis
 
 /// The ledger of many nodes, with the hot store of one.
 pub(crate) struct PostgresAndMemory {
-    pub(crate) cluster: Cluster,
+    pub(crate) server: PostgresServer,
 }
 
 #[async_trait]
@@ -150,12 +149,12 @@ impl Backend for PostgresAndMemory {
 
     fn new() -> Self {
         Self {
-            cluster: Cluster::start(),
+            server: PostgresServer::start(env!("CARGO_TARGET_TMPDIR")),
         }
     }
 
     async fn ledger(&self) -> Arc<dyn Ledger> {
-        let ledger = vetrina_store::ledger::open(&self.cluster.url()).await;
+        let ledger = vetrina_store::ledger::open(&self.server.url()).await;
         ledger.expect("the ledger opens")
     }
 

@@ -16,7 +16,9 @@ use vetrina_store::redis::keys::{Keys, ShowKeys};
 
 use super::cast::Cast;
 use super::model::{Model, Told};
-use super::server::{RedisServer, run};
+use vetrina_backends::RedisServer;
+
+use super::{redis_with_library, run};
 
 /// Shows, and batches of commands of each.
 const SEEDS: u64 = 60;
@@ -42,7 +44,7 @@ struct Stage {
 
 #[test]
 fn random_commands_agree_with_core() {
-    let server = RedisServer::start();
+    let server = redis_with_library();
     let mut commands = 0;
     let mut seen = HashMap::new();
     for seed in 1..=SEEDS {
@@ -103,9 +105,10 @@ impl Stage {
     fn new(server: &RedisServer, seed: u64) -> Self {
         let cast = Cast::new(seed);
         let keys = Keys::default().show(cast.show);
-        let mut admin = server.connect("");
+        let mut admin = server.connect().expect("it is up");
         restrict(&mut admin, &keys, seed);
-        let redis = server.connect(&format!("?user=node{seed}&pass=secret"));
+        let redis = server.connect_as(&format!("node{seed}"), "secret");
+        let redis = redis.expect("it is up");
         let model = Model::new(cast.show);
         Self {
             redis,
@@ -260,7 +263,7 @@ impl Stage {
         let known = self.model.stock.export();
         let is_empty = self.cast.chance(50);
         if is_empty {
-            let mut admin = server.connect("");
+            let mut admin = server.connect().expect("it is up");
             let _: () = redis::cmd("DEL")
                 .arg(names(&self.keys))
                 .query(&mut admin)

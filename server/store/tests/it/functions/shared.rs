@@ -13,7 +13,7 @@ use vetrina_store::redis::functions::{
 };
 use vetrina_store::redis::keys::{Keys, ShowKeys};
 
-use super::server::{RedisServer, run};
+use super::{redis_with_library, run};
 use crate::conformance::Dice;
 
 const START: i64 = 1_760_000_000_000;
@@ -64,8 +64,8 @@ fn open_and_restore(redis: &mut Connection) -> ShowStatus {
 
 #[test]
 fn a_lease_has_one_holder_until_it_ends() {
-    let server = RedisServer::start();
-    let mut redis = server.connect("");
+    let server = redis_with_library();
+    let mut redis = server.connect().expect("it is up");
     let mut lease = |holder: &str, ms: i64| {
         let call = functions::lease(&keys(), "archive", holder, 1_000, at(ms));
         let lease = run(&mut redis, &call).expect("answered");
@@ -88,8 +88,8 @@ fn a_lease_has_one_holder_until_it_ends() {
 
 #[test]
 fn viewers_are_the_sum_of_the_leases_that_hold() {
-    let server = RedisServer::start();
-    let mut redis = server.connect("");
+    let server = redis_with_library();
+    let mut redis = server.connect().expect("it is up");
     let (mut dice, mut model, mut now) = (Dice::new(7), Presence::new(), UnixMs(START));
     for _ in 0..500 {
         now = now.plus_ms(i64::try_from(dice.below(400)).expect("small"));
@@ -106,8 +106,8 @@ fn viewers_are_the_sum_of_the_leases_that_hold() {
 
 #[test]
 fn a_bucket_is_cores_bucket() {
-    let server = RedisServer::start();
-    let mut redis = server.connect("");
+    let server = redis_with_library();
+    let mut redis = server.connect().expect("it is up");
     for seed in 1..=20 {
         let mut dice = Dice::new(seed);
         let rate = Rate {
@@ -134,8 +134,8 @@ fn a_bucket_is_cores_bucket() {
 
 #[test]
 fn the_first_answer_is_remembered() {
-    let server = RedisServer::start();
-    let mut redis = server.connect("");
+    let server = redis_with_library();
+    let mut redis = server.connect().expect("it is up");
     let key = Keys::default().remembered("buyer 1", "key");
     assert_eq!(run(&mut redis, &functions::recall(&key)), Ok(None));
     let first = functions::remember(&key, b"first", 60_000);
@@ -155,8 +155,8 @@ fn the_first_answer_is_remembered() {
 
 #[test]
 fn a_show_is_opened_by_the_holder_of_the_lease_and_once() {
-    let server = RedisServer::start();
-    let mut redis = server.connect("");
+    let server = redis_with_library();
+    let mut redis = server.connect().expect("it is up");
     assert_eq!(
         run(&mut redis, &functions::version()),
         Ok(functions::LIBRARY_VERSION.into())
@@ -195,8 +195,8 @@ fn a_show_is_opened_by_the_holder_of_the_lease_and_once() {
 
 #[test]
 fn the_log_is_trimmed_behind_the_archive_only() {
-    let server = RedisServer::start();
-    let mut redis = server.connect("");
+    let server = redis_with_library();
+    let mut redis = server.connect().expect("it is up");
     open_and_restore(&mut redis);
     let events = vec![Event::SlowModeChanged { seconds: 1 }; 3];
     let append = functions::append(&keys(), belief(None), &events).expect("it fits");
@@ -229,8 +229,8 @@ fn the_log_is_trimmed_behind_the_archive_only() {
 
 #[test]
 fn nobody_trusts_what_a_failing_function_left() {
-    let server = RedisServer::start();
-    let mut redis = server.connect("");
+    let server = redis_with_library();
+    let mut redis = server.connect().expect("it is up");
     open_and_restore(&mut redis);
     let call = functions::notify(
         &keys(),

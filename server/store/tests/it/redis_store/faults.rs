@@ -14,7 +14,7 @@ use vetrina_store::hot::HotStore;
 use vetrina_store::redis::{Patience, RedisAddress, RedisOptions, RedisStore};
 
 use crate::conformance::{Backend as _, DEADLINE, SqliteAndRedis, World, redis_store};
-use crate::redis_server::{RedisServer, Watched};
+use vetrina_backends::{RedisServer, Watched};
 
 type Shop = World<SqliteAndRedis>;
 
@@ -249,7 +249,7 @@ async fn an_acl_user_needs_its_prefix_and_its_commands_alone() {
     redis.tell(&rule);
     let url = format!(
         "redis://vetrina:secret@127.0.0.1:{}/?prefix=eu:",
-        redis.port
+        redis.port()
     );
     world.hot.shutdown().await;
     world.hot = Arc::new(redis_store(&url, Arc::clone(&world.ledger), world.clock()));

@@ -1,21 +1,17 @@
-//! A PostgreSQL of a test's own: real, in a temporary folder, on a local socket, gone when the test
-//! is. A folder that `initdb` and our migrations have filled is kept in the target directory and
-//! copied, so that a test waits for a start only.
+//! One PostgreSQL: in a temporary folder, on a local socket. A folder that `initdb` has filled is
+//! kept and copied, so that a test waits for a start only.
 //!
 //! Whoever kills the test process leaves nothing behind: a shell waits on a pipe for its end, stops
 //! the server by the pid in the folder, and removes the folder.
 
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
-
-use vetrina_store::ledger::Ledger as _;
-use vetrina_store::postgres::PostgresLedger;
 
 /// The folder's guard. `$1` is the folder.
 const GUARD: &str = r#"
@@ -31,30 +27,38 @@ rm -rf "$1"
 const NOBODY: &str = "65534";
 const DATABASE: &str = "ledger";
 
-/// One running server.
-pub(crate) struct Cluster {
+/// One running server. Dropping it ends it and removes its folder.
+#[derive(Debug)]
+pub struct PostgresServer {
     folder: PathBuf,
     /// `None` while it is dead. A lock because a test that shares the world ends and starts it.
     server: Mutex<Option<Child>>,
     guard: Child,
 }
 
-impl Cluster {
-    /// A server with an empty ledger.
-    pub(crate) fn start() -> Self {
-        let template = template();
-        let cluster = Self::in_new_folder(&mut |data| copy(&template, data));
-        cluster.start_server();
-        cluster
+impl PostgresServer {
+    /// A server with an empty database. `kept` is a folder that outlives the test, like cargo's
+    /// `CARGO_TARGET_TMPDIR`: what `initdb` makes is kept there.
+    ///
+    /// # Panics
+    /// It does not start.
+    #[must_use]
+    pub fn start(kept: &str) -> Self {
+        let template = template(Path::new(kept));
+        let server = Self::in_new_folder(&mut |data| copy(&template, data));
+        server.start_server();
+        server
     }
 
-    /// Where its ledger is.
-    pub(crate) fn url(&self) -> String {
+    /// Where its empty database is.
+    #[must_use]
+    pub fn url(&self) -> String {
         self.url_of(DATABASE)
     }
 
     /// Where another database of it is.
-    pub(crate) fn url_of(&self, database: &str) -> String {
+    #[must_use]
+    pub fn url_of(&self, database: &str) -> String {
         format!(
             "postgres://vetrina@localhost/{database}?host={}",
             self.folder.display()
@@ -62,7 +66,10 @@ impl Cluster {
     }
 
     /// The power fails: nothing is written any more. The next start finds what was on disk.
-    pub(crate) fn kill_nine(&self) {
+    ///
+    /// # Panics
+    /// It does not run.
+    pub fn kill_nine(&self) {
         let mut server = self.take_server().expect("it runs");
         let processes = self.processes();
         server.kill().expect("killed");
@@ -77,7 +84,10 @@ impl Cluster {
     }
 
     /// Starts the server on what the folder has.
-    pub(crate) fn start_server(&self) {
+    ///
+    /// # Panics
+    /// It does not start.
+    pub fn start_server(&self) {
         let mut command = as_nobody(&binary("postgres"));
         command.arg("-D").arg(self.data());
         command.arg("-k").arg(&self.folder);
@@ -110,7 +120,10 @@ impl Cluster {
     }
 
     /// Stops all of its processes in the middle of what they do, or lets them go on.
-    pub(crate) fn freeze(&self, frozen: bool) {
+    ///
+    /// # Panics
+    /// Signals cannot be sent.
+    pub fn freeze(&self, frozen: bool) {
         signal(if frozen { "STOP" } else { "CONT" }, &self.processes());
     }
 
@@ -155,7 +168,7 @@ impl Cluster {
     }
 }
 
-impl Drop for Cluster {
+impl Drop for PostgresServer {
     fn drop(&mut self) {
         drop(self.guard.stdin.take());
         let ended = self.guard.wait();
@@ -166,16 +179,14 @@ impl Drop for Cluster {
     }
 }
 
-/// A data folder with our schema in it, made once per version of both.
-fn template() -> PathBuf {
+/// A data folder with an empty database in it, made once per version of PostgreSQL.
+fn template(kept: &Path) -> PathBuf {
     let version = Command::new(binary("postgres")).arg("--version").output();
     let mut hasher = DefaultHasher::new();
     version
         .expect("it says its version")
         .stdout
         .hash(&mut hasher);
-    include_str!("../../migrations/postgres/0001_ledger.sql").hash(&mut hasher);
-    let kept = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let template = kept.join(format!("postgres-{:016x}", hasher.finish()));
     // One process makes it, the others wait here.
     let lock = File::create(kept.join("postgres.lock")).expect("a lock file");
@@ -187,31 +198,28 @@ fn template() -> PathBuf {
 }
 
 fn make_template(template: &Path) {
-    let cluster = Cluster::in_new_folder(&mut |_| ());
+    let server = PostgresServer::in_new_folder(&mut |_| ());
     run(as_nobody(&binary("initdb"))
         .args(["--auth=trust", "--username=vetrina", "--encoding=UTF8"])
         .args(["--locale=C", "--wal-segsize=1", "--no-sync", "-D"])
-        .arg(cluster.data()));
-    cluster.start_server();
-    let (admin, url) = (cluster.url_of("postgres"), cluster.url());
-    // A runtime of its own, in a thread of its own: the caller may be inside of one.
-    let filled = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        runtime.block_on(async {
-            crate::sql::execute(&admin, "CREATE DATABASE ledger").await;
-            let ledger = PostgresLedger::connect(&url).await.expect("it opens");
-            ledger.close().await;
-        });
-    });
-    filled.join().expect("filled");
-    let mut server = cluster.take_server().expect("it runs");
-    signal("INT", &[server.id()]);
-    assert!(server.wait().expect("ended").success());
+        .arg(server.data()));
+    let mut made = as_nobody(&binary("postgres"))
+        .args(["--single", "-D"])
+        .arg(server.data())
+        .arg("postgres")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("PostgreSQL starts");
+    let mut words = made.stdin.take().expect("a pipe");
+    writeln!(words, "CREATE DATABASE {DATABASE}").expect("it listens");
+    drop(words);
+    assert!(made.wait().expect("ended").success());
     let part = template.with_extension("part");
     if part.exists() {
         std::fs::remove_dir_all(&part).expect("removed");
     }
-    copy(&cluster.data(), &part);
+    copy(&server.data(), &part);
     std::fs::rename(part, template).expect("renamed");
 }
 

@@ -1,12 +1,11 @@
 //! Several servers that know of each other: a Cluster, and a primary with a replica and sentinels.
 
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use redis::cmd;
 use tempfile::TempDir;
 
-use super::{READY_WITHIN, RedisServer, free_port};
+use super::{RedisServer, free_port, wait_until};
 
 /// How many primaries a Cluster has at least.
 const PRIMARIES: u16 = 3;
@@ -35,19 +34,25 @@ const MEMBER: [&str; 15] = [
 ];
 
 /// Three primaries that share the slots.
-pub(crate) struct RedisCluster {
-    pub(crate) servers: Vec<RedisServer>,
+#[derive(Debug)]
+pub struct RedisCluster {
+    /// The primaries.
+    pub servers: Vec<RedisServer>,
 }
 
 impl RedisCluster {
-    pub(crate) fn start() -> Self {
+    /// An empty one that serves.
+    ///
+    /// # Panics
+    /// It does not come about.
+    #[must_use]
+    pub fn start() -> Self {
         let mut servers = Vec::new();
         let mut buses = Vec::new();
         for _ in 0..PRIMARIES {
-            let bus = free_port().to_string();
-            let options = ["--cluster-enabled", "yes", "--cluster-port", &bus];
-            servers.push(RedisServer::start_with(&options));
-            buses.push(bus);
+            let (server, bus) = RedisServer::start_in_cluster();
+            servers.push(server);
+            buses.push(bus.to_string());
         }
         let share = SLOTS / PRIMARIES + 1;
         for (number, server) in (0..).zip(&servers) {
@@ -64,14 +69,17 @@ impl RedisCluster {
         }
         for server in &servers {
             wait_until("the Cluster agrees", || {
-                let info: String = server.ask(cmd("CLUSTER").arg("INFO")).expect("it answers");
-                info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3")
+                let info = ["CLUSTER", "INFO"];
+                server.says(&info, "cluster_state:ok")
+                    && server.says(&info, "cluster_known_nodes:3")
             });
         }
         Self { servers }
     }
 
-    pub(crate) fn url(&self) -> String {
+    /// Its address.
+    #[must_use]
+    pub fn url(&self) -> String {
         let hosts = self.servers.iter();
         let hosts: Vec<_> = hosts.map(|it| format!("127.0.0.1:{}", it.port)).collect();
         format!("redis+cluster://{}", hosts.join(","))
@@ -79,12 +87,15 @@ impl RedisCluster {
 }
 
 /// A primary, its replica, and three sentinels that watch them.
-pub(crate) struct Watched {
-    pub(crate) primary: RedisServer,
+#[derive(Debug)]
+pub struct Watched {
+    /// The primary of the start.
+    pub primary: RedisServer,
     _replica: RedisServer,
     sentinels: Vec<Sentinel>,
 }
 
+#[derive(Debug)]
 struct Sentinel {
     child: Child,
     port: u16,
@@ -92,13 +103,17 @@ struct Sentinel {
 }
 
 impl Watched {
-    pub(crate) fn start() -> Self {
+    /// An empty one; everybody knows everybody.
+    ///
+    /// # Panics
+    /// It does not come about.
+    #[must_use]
+    pub fn start() -> Self {
         let primary = RedisServer::start_with(&MEMBER);
         let replica = RedisServer::start_with(&MEMBER);
         replica.tell(&["REPLICAOF", "127.0.0.1", &primary.port.to_string()]);
         wait_until("the replica follows", || {
-            let info: String = replica.ask(cmd("INFO").arg("replication")).expect("info");
-            info.contains("master_link_status:up")
+            replica.says(&["INFO", "replication"], "master_link_status:up")
         });
         let sentinels: Vec<_> = (0..SENTINELS)
             .map(|_| Sentinel::start(primary.port))
@@ -121,12 +136,17 @@ impl Watched {
     }
 
     /// From now on the replica misses everything, and does not know it.
-    pub(crate) fn cut(&self) {
+    ///
+    /// # Panics
+    /// The primary does not answer.
+    pub fn cut(&self) {
         self.primary.tell(&["ACL", "SETUSER", "replica", "off"]);
         self.primary.tell(&["CLIENT", "KILL", "TYPE", "replica"]);
     }
 
-    pub(crate) fn url(&self) -> String {
+    /// Its address.
+    #[must_use]
+    pub fn url(&self) -> String {
         let hosts = self.sentinels.iter();
         let hosts: Vec<_> = hosts.map(|it| format!("127.0.0.1:{}", it.port)).collect();
         format!("redis+sentinel://{}/{GROUP}", hosts.join(","))
@@ -179,13 +199,5 @@ impl Drop for Sentinel {
         // Fails only if it has ended already.
         drop(self.child.kill());
         drop(self.child.wait());
-    }
-}
-
-pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + READY_WITHIN + Duration::from_secs(10);
-    while !is_so() {
-        assert!(Instant::now() < deadline, "not in time: {what}");
-        std::thread::yield_now();
     }
 }

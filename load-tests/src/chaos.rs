@@ -153,19 +153,28 @@ struct Bells {
     settled: watch::Sender<usize>,
 }
 
+impl Options {
+    fn stall(&self) -> Stall {
+        Stall {
+            listings: self.listings as usize,
+            units: UNITS,
+            inventory: 1_000_000,
+            per_buyer: PER_BUYER,
+            reservation_ttl_s: 20,
+            order_deadline_s: 60,
+        }
+    }
+
+    fn first(&self) -> Option<Fault> {
+        (self.harsh || self.guard == Guard::Off).then_some(Fault::NobodyRemembers)
+    }
+}
+
 async fn sale(options: &Options, stack: &mut Stack) -> Result<Figures, Failed> {
     let servers: Vec<Server> = (0..stack.nodes.len())
         .map(|n| Server::node(stack, n))
         .collect();
-    let stall = Stall {
-        listings: options.listings as usize,
-        units: UNITS,
-        inventory: 1_000_000,
-        per_buyer: PER_BUYER,
-        reservation_ttl_s: 20,
-        order_deadline_s: 60,
-    };
-    let (show, listings) = market::open(&servers[0], &stall).await?;
+    let (show, listings) = market::open(&servers[0], &options.stall()).await?;
     let listings: Vec<ListingId> = listings.iter().map(|listing| listing.id).collect();
     let database = stack.postgres.as_ref().map(|postgres| postgres.url.clone());
     let database = database.ok_or(StackError::Silent("PostgreSQL: there is none"))?;
@@ -185,7 +194,7 @@ async fn sale(options: &Options, stack: &mut Stack) -> Result<Figures, Failed> {
         show,
         rush: bells.rush.clone(),
         opened,
-        first: (options.harsh || options.guard == Guard::Off).then_some(Fault::NobodyRemembers),
+        first: options.first(),
         only: options.only,
     };
     let began = Instant::now();

@@ -113,7 +113,10 @@ pub(super) async fn full(stack: &mut Stack, flush: Flush) -> Result<Seen, StackE
             let ended = began.elapsed();
             if ended < FULL {
                 let text = failed_over(group).await?;
-                (true, format!("Redis ended after {} ms; {text}", ended.as_millis()))
+                (
+                    true,
+                    format!("Redis ended after {} ms; {text}", ended.as_millis()),
+                )
             } else {
                 disk.empty()?;
                 (false, "Redis went on".to_owned())
@@ -124,7 +127,10 @@ pub(super) async fn full(stack: &mut Stack, flush: Flush) -> Result<Seen, StackE
     let grown = stack.largest_node_mb() - before;
     Ok(Seen {
         must_refuse: true,
-        ..Seen::new(real, format!("{text}; the larger node grew by {grown:.0} MB"))
+        ..Seen::new(
+            real,
+            format!("{text}; the larger node grew by {grown:.0} MB"),
+        )
     })
 }
 
@@ -139,7 +145,10 @@ async fn write_onto(server: &RedisServer, folder: &Path, policy: &str) -> Result
     set(server, "appendfsync", policy).await?;
     set(server, "appendonly", "yes").await?;
     let deadline = Instant::now() + READY_WITHIN;
-    while server.info("persistence", "aof_rewrite_in_progress").await? != "0"
+    while server
+        .info("persistence", "aof_rewrite_in_progress")
+        .await?
+        != "0"
         || server.info("persistence", "aof_rewrite_scheduled").await? != "0"
     {
         if Instant::now() > deadline {

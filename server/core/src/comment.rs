@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use vetrina_protocol::COMMENT_CHARS_MAX;
 use vetrina_protocol::event::Event;
-use vetrina_protocol::id::UserId;
+use vetrina_protocol::id::{CommentId, UserId};
 use vetrina_protocol::refusal::RefusalCode;
 use vetrina_protocol::time::UnixMs;
 use vetrina_protocol::view::Role;
@@ -34,6 +34,7 @@ pub struct CommentGate {
 
 #[derive(Debug, Clone)]
 struct Said {
+    comment: CommentId,
     at: UnixMs,
     text: String,
     bucket: TokenBucket,
@@ -73,7 +74,7 @@ impl CommentGate {
     }
 
     /// Decides one comment and gives its text as everybody may see it. A comment let through
-    /// counts at once; if it is not logged in the end, its author only waits a little longer.
+    /// counts at once; if it is not logged in the end, its author may send the same one again.
     ///
     /// # Errors
     /// `invalid` (empty or too long), `muted`, `slow_mode`, `duplicate_comment`, `rate_limited`.
@@ -81,6 +82,7 @@ impl CommentGate {
     pub fn admit(
         &mut self,
         now: UnixMs,
+        comment: CommentId,
         author: UserId,
         role: Role,
         raw: &str,
@@ -95,6 +97,9 @@ impl CommentGate {
         }
         let mut bucket = TokenBucket::new(RATE, now);
         if let Some(last) = self.said.get(&author) {
+            if last.comment == comment {
+                return Ok(text);
+            }
             if !staff {
                 self.refuse_if_slow(now, last.at)?;
             }
@@ -105,7 +110,13 @@ impl CommentGate {
             let message = "you are commenting very fast; wait a moment";
             Refused::for_now(RefusalCode::RateLimited, message, wait_ms)
         })?;
-        self.remember(now, author, &text, bucket);
+        let said = Said {
+            comment,
+            at: now,
+            text: text.clone(),
+            bucket,
+        };
+        self.remember(author, said);
         Ok(text)
     }
 
@@ -121,12 +132,8 @@ impl CommentGate {
         }
     }
 
-    fn remember(&mut self, now: UnixMs, author: UserId, text: &str, bucket: TokenBucket) {
-        let said = Said {
-            at: now,
-            text: text.to_owned(),
-            bucket,
-        };
+    fn remember(&mut self, author: UserId, said: Said) {
+        let now = said.at;
         if let Some(before) = self.said.insert(author, said) {
             self.by_time.remove(&(before.at, author));
         }
@@ -192,8 +199,17 @@ mod tests {
     const ANNA: UserId = UserId(1);
     const BRUNO: UserId = UserId(2);
 
+    /// A comment of its own each time.
     fn say(gate: &mut CommentGate, at: i64, who: UserId, text: &str) -> Result<String, Refused> {
-        gate.admit(UnixMs(at), who, Role::Viewer, text)
+        let comment = CommentId(uuid(at, who, text));
+        gate.admit(UnixMs(at), comment, who, Role::Viewer, text)
+    }
+
+    fn uuid(at: i64, who: UserId, text: &str) -> u128 {
+        let text = text
+            .bytes()
+            .fold(0, |sum, byte| sum * 31 + u128::from(byte));
+        (u128::from(at.unsigned_abs()) << 64) + (who.0 << 32) + text
     }
 
     fn code(result: Result<String, Refused>) -> (RefusalCode, Option<u64>) {
@@ -218,8 +234,10 @@ mod tests {
         assert_eq!(refused, (RefusalCode::SlowMode, Some(20_000)));
         say(&mut gate, 10_000, BRUNO, "two").unwrap();
         say(&mut gate, 30_000, ANNA, "two").unwrap();
-        for (at, text) in [(0, "host one"), (1, "host two")] {
-            gate.admit(UnixMs(at), UserId(9), Role::Host, text).unwrap();
+        for (at, text) in [(0_u8, "host one"), (1, "host two")] {
+            let comment = CommentId(at.into());
+            gate.admit(UnixMs(at.into()), comment, UserId(9), Role::Host, text)
+                .unwrap();
         }
     }
 
@@ -231,6 +249,19 @@ mod tests {
         assert_eq!(refused.0, RefusalCode::DuplicateComment);
         say(&mut gate, 9_999, BRUNO, "bello").unwrap();
         say(&mut gate, 10_000, ANNA, "bello").unwrap();
+    }
+
+    #[test]
+    fn the_same_comment_again_is_not_the_same_words_again() {
+        let mut gate = CommentGate::new();
+        gate.observe(&Event::SlowModeChanged { seconds: 30 });
+        let mut again = |comment, at| {
+            let comment = CommentId(comment);
+            gate.admit(UnixMs(at), comment, ANNA, Role::Viewer, "bello")
+        };
+        again(1, 0).unwrap();
+        again(1, 1).unwrap();
+        assert_eq!(code(again(2, 2)).0, RefusalCode::SlowMode);
     }
 
     #[test]
@@ -255,7 +286,8 @@ mod tests {
         };
         gate.observe(&mute(true));
         assert_eq!(code(say(&mut gate, 0, ANNA, "x")).0, RefusalCode::Muted);
-        gate.admit(UnixMs(0), ANNA, Role::Moderator, "x").unwrap();
+        gate.admit(UnixMs(0), CommentId(1), ANNA, Role::Moderator, "x")
+            .unwrap();
         gate.observe(&mute(false));
         say(&mut gate, 20_000, ANNA, "x").unwrap();
     }

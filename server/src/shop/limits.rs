@@ -11,6 +11,8 @@ pub(super) const ANSWERS_PER_SHOW_MAX: usize = 100_000;
 pub(super) const SHOWS_MAX: usize = 10_000;
 /// How long a checkout waits until the hot store knows of its order, before it answers without.
 pub(super) const TOLD_WITHIN: Duration = Duration::from_millis(300);
+/// How long a comment waits for those before it and for what other nodes said meanwhile.
+pub(super) const STAGE_WITHIN: Duration = Duration::from_millis(800);
 /// How long a checkout waits for the pay page before it answers without.
 pub(super) const PAYMENT_OPEN_WITHIN: Duration = Duration::from_secs(2);
 /// A lower total is kept from being reserved for so long while the ledger writes it down.

@@ -14,7 +14,8 @@ use vetrina_protocol::view::{Show, ShowState};
 
 use super::Shop;
 use super::facts::show_unknown;
-use super::limits::{COMMENTS_KNOWN_MAX, EVENTS_PER_READ, SHOWS_MAX};
+use super::limits::{COMMENTS_KNOWN_MAX, EVENTS_PER_READ, SHOWS_MAX, STAGE_WITHIN};
+use vetrina_store::StoreError;
 use vetrina_store::hot::{Entries, Position};
 
 /// Scenes of all shows. The outer lock is taken for a look-up; the inner one is kept over the
@@ -83,6 +84,15 @@ impl Scenes {
 impl Shop {
     /// The scene of a show, caught up with its log.
     pub(super) async fn stage(&self, show: ShowId) -> Result<Stage, Refused> {
+        // One after the other would wait for a hot store that is away.
+        let ready = tokio::time::timeout(STAGE_WITHIN, self.ready_stage(show)).await;
+        ready.unwrap_or_else(|_| {
+            let why = "the show's log does not answer".into();
+            Err(self.refusal(StoreError::Unavailable(why)))
+        })
+    }
+
+    async fn ready_stage(&self, show: ShowId) -> Result<Stage, Refused> {
         let mut guard = self.inner.scenes.of(show).lock_owned().await;
         if let Some(scene) = guard.as_mut()
             && self.catch_up(show, scene).await?
@@ -159,7 +169,7 @@ impl Scene {
         self.fold.show().state
     }
 
-    /// Whether a comment is there to be deleted.
+    /// Whether a comment is in the log, and was not deleted.
     pub(super) fn knows_comment(&self, comment: CommentId) -> bool {
         self.comments.ids.contains(&comment)
     }

@@ -81,9 +81,8 @@ impl Show {
     pub(super) fn opening(&self, begin: impl FnOnce() -> Outcome) -> Outcome {
         let mut opening = lock(&self.opening);
         // One that panicked has dropped its end of the channel.
-        let under_way = |outcome: &&Outcome| {
-            outcome.has_changed().is_ok() && outcome.borrow().is_none()
-        };
+        let under_way =
+            |outcome: &&Outcome| outcome.has_changed().is_ok() && outcome.borrow().is_none();
         if let Some(outcome) = opening.as_ref().filter(under_way) {
             return outcome.clone();
         }

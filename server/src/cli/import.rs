@@ -8,8 +8,6 @@ use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
-use vetrina_core::checkout::BodyDigest;
 use vetrina_protocol::id::{PictureId, ProductId, SellerId};
 use vetrina_protocol::rest::NewSku;
 
@@ -20,7 +18,7 @@ use crate::clock::Clock;
 use crate::http::products::{description, new_sku, title};
 use crate::pictures::{self, Kind};
 use vetrina_store::blob::PICTURE_BYTES_MAX;
-use vetrina_store::ledger::{NewSkuRow, Once, ProductRow, SellerRow};
+use vetrina_store::ledger::{Imported, NewSkuRow, ProductRow, SellerRow};
 
 /// Rows of one file; a larger one is an export of something else.
 const ROWS_MAX: usize = 20_000;
@@ -288,66 +286,33 @@ async fn check_against(
     complain(&complaints)
 }
 
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Imported {
-    products: usize,
-    added: usize,
-    updated: usize,
-}
-
+/// Pictures first: one that is kept twice is the same picture, and one that nobody shows is only
+/// room. Then everything else at once.
 async fn write(
     records: &Records,
     seller: SellerId,
     products: Vec<Wanted>,
 ) -> Result<Imported, Failure> {
-    let mut done = Imported::default();
     let now = Clock::system().now();
+    let mut rows = Vec::with_capacity(products.len());
     for wanted in products {
-        let mut product: Option<ProductId> = None;
-        let mut fresh = Vec::new();
-        for (_, sku) in wanted.skus {
-            match records.ledger.sku_by_code(seller, &sku.code).await? {
-                Some(known) => {
-                    product = Some(known.product);
-                    if (known.price, known.inventory) != (sku.price, sku.inventory) {
-                        let ledger = &records.ledger;
-                        ledger
-                            .set_sku(seller, known.id, sku.price, sku.inventory)
-                            .await?;
-                        done.updated += 1;
-                    }
-                }
-                None => fresh.push(sku),
-            }
-        }
-        done.added += fresh.len();
-        match product {
-            Some(product) => {
-                for sku in fresh {
-                    records.ledger.add_sku(seller, product, sku).await?;
-                }
-            }
-            None => {
-                let picture = match wanted.picture {
-                    Some((kind, bytes)) => Some(keep(records, seller, kind, bytes).await?),
-                    None => None,
-                };
-                let row = ProductRow {
-                    id: ProductId::now(),
-                    seller,
-                    title: wanted.title,
-                    description: wanted.description,
-                    picture,
-                    skus: Vec::new(),
-                    created_at: now,
-                };
-                let once = once(seller, &fresh);
-                records.ledger.create_product(once, row, fresh).await?;
-                done.products += 1;
-            }
-        }
+        let picture = match wanted.picture {
+            Some((kind, bytes)) => Some(keep(records, seller, kind, bytes).await?),
+            None => None,
+        };
+        let product = ProductRow {
+            id: ProductId::now(),
+            seller,
+            title: wanted.title,
+            description: wanted.description,
+            picture,
+            skus: Vec::new(),
+            created_at: now,
+        };
+        let skus = wanted.skus.into_iter().map(|(_, sku)| sku).collect();
+        rows.push((product, skus));
     }
-    Ok(done)
+    Ok(records.ledger.import(seller, rows).await?)
 }
 
 async fn keep(
@@ -363,19 +328,4 @@ async fn keep(
             .await?
             .id,
     )
-}
-
-/// Codes are unique, so a product made of them is made once.
-fn once(seller: SellerId, skus: &[NewSkuRow]) -> Once {
-    let mut hash = Sha256::new();
-    for sku in skus {
-        hash.update(sku.code.as_bytes());
-        hash.update([0]);
-    }
-    let digest: [u8; 32] = hash.finalize().into();
-    Once {
-        seller,
-        key: format!("import-{:032x}", rand::random::<u128>()),
-        body: BodyDigest(digest),
-    }
 }

@@ -14,7 +14,7 @@ mod orders;
 pub(crate) use archive::archived_fold;
 pub use archive::{Archive, ArchiveBatch, EpochStart, LogStart, ShowSeed};
 pub use catalogue::{
-    Catalogue, ListingChange, ListingRow, NewListingRow, NewSkuRow, Once, PictureRow,
+    Catalogue, Imported, ListingChange, ListingRow, NewListingRow, NewSkuRow, Once, PictureRow,
     ProductChange, ProductRow, SellerRow, ShowChange, ShowRow, SkuRow,
 };
 pub use codes::{CodeHash, Codes};

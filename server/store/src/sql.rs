@@ -10,6 +10,7 @@ mod claim_rows;
 pub(crate) mod claims;
 mod codes;
 pub(crate) mod db;
+mod import;
 mod journal;
 mod listings;
 pub(crate) mod locks;

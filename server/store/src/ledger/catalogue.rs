@@ -325,6 +325,17 @@ impl ListingRow {
     }
 }
 
+/// What an import came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Imported {
+    /// Products that were made.
+    pub products: usize,
+    /// Variants that were added to new and known ones.
+    pub added: usize,
+    /// Variants whose price or inventory changed.
+    pub updated: usize,
+}
+
 /// What sellers own and offer. Lists are stable: newest first, ties by id.
 #[async_trait]
 pub trait Catalogue: Send + Sync {
@@ -332,6 +343,16 @@ pub trait Catalogue: Send + Sync {
     async fn put_seller(&self, seller: SellerRow) -> Result<(), StoreError>;
     /// A seller.
     async fn seller(&self, seller: SellerId) -> Result<Option<SellerRow>, StoreError>;
+
+    /// Takes over a whole file of products, all of it or nothing. Variants are known by their code:
+    /// a known one gets price and inventory, its product is the one that it has; the others are
+    /// added to it, or make the product. Refused `inventory_short` below what shows were given,
+    /// `invalid` for too many variants of one product.
+    async fn import(
+        &self,
+        seller: SellerId,
+        products: Vec<(ProductRow, Vec<NewSkuRow>)>,
+    ) -> Result<Imported, StoreError>;
 
     /// Makes a product (its `skus` field is ignored) with its variants. Refused: `invalid` (a code
     /// is taken, a picture is not this seller's, no variant or more than 100), `key_reused`.

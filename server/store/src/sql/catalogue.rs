@@ -9,11 +9,11 @@ use vetrina_protocol::time::UnixMs;
 
 use super::locks::Locks;
 use super::pages::Window;
-use super::{Dialect, SqlLedger, listings, products, shows};
+use super::{Dialect, SqlLedger, import, listings, products, shows};
 use crate::StoreError;
 use crate::ledger::{
-    Catalogue, ListingChange, ListingRow, NewListingRow, NewSkuRow, Once, PageRequest, PictureRow,
-    ProductChange, ProductRow, SellerRow, ShowChange, ShowRow, SkuRow,
+    Catalogue, Imported, ListingChange, ListingRow, NewListingRow, NewSkuRow, Once, PageRequest,
+    PictureRow, ProductChange, ProductRow, SellerRow, ShowChange, ShowRow, SkuRow,
 };
 
 #[async_trait]
@@ -82,6 +82,18 @@ impl<D: Dialect> Catalogue for SqlLedger<D> {
                 Box::pin(products::change_product(db, *seller, *product, change))
             },
         )
+        .await
+    }
+
+    async fn import(
+        &self,
+        seller: SellerId,
+        products: Vec<(ProductRow, Vec<NewSkuRow>)>,
+    ) -> Result<Imported, StoreError> {
+        let input = (seller, products);
+        self.write(Locks::seller(seller), input, |db, (seller, products)| {
+            Box::pin(import::import(db, *seller, products))
+        })
         .await
     }
 

@@ -16,7 +16,7 @@ use super::writer::Failure;
 use crate::ledger::{NewSkuRow, Once, PictureRow, ProductChange, ProductRow, SellerRow, SkuRow};
 
 /// Most variants of one product.
-const SKUS_MAX: usize = 100;
+pub(super) const SKUS_MAX: usize = 100;
 
 pub(super) async fn put_seller(db: &mut Db<'_>, seller: &SellerRow) -> Result<(), Failure> {
     query(
@@ -352,7 +352,7 @@ async fn insert_sku(
     .into())
 }
 
-fn check_inventory(inventory: u32) -> Result<(), Refused> {
+pub(super) fn check_inventory(inventory: u32) -> Result<(), Refused> {
     if inventory <= STOCK_TOTAL_MAX {
         return Ok(());
     }
@@ -396,7 +396,7 @@ fn product_of(row: &Row) -> sqlx::Result<ProductRow> {
     })
 }
 
-fn sku_of(row: &Row) -> sqlx::Result<SkuRow> {
+pub(super) fn sku_of(row: &Row) -> sqlx::Result<SkuRow> {
     Ok(SkuRow {
         id: row.id("id")?,
         product: row.id("product")?,

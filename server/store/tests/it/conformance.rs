@@ -23,6 +23,7 @@ macro_rules! suite {
 
             suite!(@tests $backend:
                 goods::creations_happen_once,
+                goods::a_file_is_imported_whole_or_not_at_all,
                 goods::pages_are_stable,
                 goods::two_shows_cannot_sell_the_same_unit,
                 goods::listings_change_by_the_rules,

@@ -6,7 +6,9 @@ use vetrina_core::show::ShowTransition;
 use vetrina_protocol::money::Money;
 use vetrina_protocol::refusal::RefusalCode;
 use vetrina_protocol::view::ShowState;
-use vetrina_store::ledger::{CodeHash, ListingChange, PageRequest, ProductChange};
+use vetrina_store::ledger::{
+    CodeHash, Imported, ListingChange, NewSkuRow, PageRequest, ProductChange,
+};
 
 use super::world::{Backend, World, code, eur};
 
@@ -80,6 +82,62 @@ pub(crate) async fn creations_happen_once<B: Backend>(world: World<B>) {
         .create_listing(world.once("list-twice", 3), new)
         .await;
     assert_eq!(code(twice), RefusalCode::Invalid, "offered already");
+}
+
+pub(crate) async fn a_file_is_imported_whole_or_not_at_all<B: Backend>(world: World<B>) {
+    let (ledger, seller) = (&world.ledger, world.seller);
+    let (vase, cup) = (world.product_row("Vaso"), world.product_row("Tazza"));
+    let (tall, flat, blue) = (world.sku_row(3), world.sku_row(2), world.sku_row(9));
+    let file = vec![
+        (vase.clone(), vec![tall.clone(), flat.clone()]),
+        (cup.clone(), vec![blue.clone()]),
+    ];
+    let counts = |products, added, updated| Imported {
+        products,
+        added,
+        updated,
+    };
+    let done = ledger.import(seller, file.clone()).await;
+    assert_eq!(done, Ok(counts(2, 3, 0)));
+    let codes = async |product| {
+        let product = ledger.product(seller, product).await.expect("read");
+        let skus = product.expect("it is there").skus;
+        skus.into_iter().map(|sku| sku.code).collect::<Vec<_>>()
+    };
+    assert_eq!(codes(vase.id).await, [&*tall.code, &*flat.code]);
+    let again = ledger.import(seller, file).await;
+    assert_eq!(again, Ok(counts(0, 0, 0)), "twice changes nothing");
+    let small = world.sku_row(1);
+    let fewer = NewSkuRow {
+        inventory: 8,
+        ..blue.clone()
+    };
+    let file = vec![
+        (world.product_row("Vaso"), vec![flat.clone(), small.clone()]),
+        (world.product_row("Tazza"), vec![fewer]),
+    ];
+    assert_eq!(ledger.import(seller, file).await, Ok(counts(0, 1, 1)));
+    assert_eq!(
+        codes(vase.id).await,
+        [&*tall.code, &*flat.code, &*small.code]
+    );
+    // One row that cannot be: nothing of the file.
+    let listing = world.new_listing(world.show, tall.id, 2);
+    let listed = ledger.create_listing(world.once("list", 1), listing).await;
+    listed.expect("listed");
+    let plate = world.sku_row(4);
+    let short = NewSkuRow {
+        inventory: 1,
+        ..tall
+    };
+    let file = vec![
+        (world.product_row("Piatto"), vec![plate.clone()]),
+        (world.product_row("Vaso"), vec![short]),
+    ];
+    let refused = ledger.import(seller, file).await;
+    assert_eq!(code(refused), RefusalCode::InventoryShort);
+    let known = ledger.sku_by_code(seller, &plate.code).await;
+    assert_eq!(known, Ok(None));
 }
 
 pub(crate) async fn pages_are_stable<B: Backend>(world: World<B>) {

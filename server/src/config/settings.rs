@@ -113,7 +113,9 @@ pub static SETTINGS: &[Setting] = &[
         "database",
         "URL",
         "The ledger: sqlite:PATH, or postgres://user:password@host:port/name, which several nodes \
-         may share and which keeps the pictures too. Default: ledger.sqlite in --data-dir.",
+         may share and which keeps the pictures too; on another machine with \
+         ?sslmode=verify-full&sslrootcert=FILE, so that it is encrypted and nobody else answers. \
+         Default: ledger.sqlite in --data-dir.",
     ),
     secret_value(
         "redis",

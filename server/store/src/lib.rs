@@ -13,6 +13,7 @@ pub mod leases;
 pub mod ledger;
 mod log;
 pub mod memory;
+mod percent;
 pub mod postgres;
 pub mod redis;
 pub mod shared;

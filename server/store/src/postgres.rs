@@ -75,6 +75,17 @@ pub enum OpenError {
         /// What went wrong.
         source: sqlx::Error,
     },
+    /// The server has no TLS, or a certificate that is not believed.
+    #[error(
+        "PostgreSQL at {place} cannot be trusted: {source}; sslrootcert must name the file (PEM) of \
+         the authority that signed its certificate, and the certificate the host in the URL"
+    )]
+    Tls {
+        /// Host and database.
+        place: String,
+        /// What is wrong with it.
+        source: sqlx::Error,
+    },
     /// The server does not answer.
     #[error("PostgreSQL at {place} does not answer; is it running, and does a firewall let it?")]
     Silent {
@@ -215,9 +226,19 @@ async fn check(connection: &mut PoolConnection<Postgres>) -> sqlx::Result<Result
 }
 
 fn connect_error(place: &str, source: sqlx::Error) -> OpenError {
-    OpenError::Connect {
-        place: place.to_owned(),
-        source,
+    let place = place.to_owned();
+    if is_distrust(&source) {
+        return OpenError::Tls { place, source };
+    }
+    OpenError::Connect { place, source }
+}
+
+/// A handshake that failed comes as an error of reading, with data that make no sense.
+fn is_distrust(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Tls(_) => true,
+        sqlx::Error::Io(error) => error.kind() == std::io::ErrorKind::InvalidData,
+        _ => false,
     }
 }
 

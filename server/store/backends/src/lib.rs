@@ -8,5 +8,12 @@
 mod postgres_server;
 mod redis_server;
 
+use std::net::TcpListener;
+
 pub use postgres_server::PostgresServer;
 pub use redis_server::{RedisCluster, RedisServer, Watched};
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address").port()
+}

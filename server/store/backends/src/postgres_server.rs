@@ -7,11 +7,13 @@
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
+
+use crate::free_port;
 
 /// The folder's guard. `$1` is the folder.
 const GUARD: &str = r#"
@@ -26,11 +28,16 @@ rm -rf "$1"
 /// Who runs the server when we are root, which it refuses: nobody.
 const NOBODY: &str = "65534";
 const DATABASE: &str = "ledger";
+/// Each server has a folder of its own for its socket, so that they do not meet.
+const PORT: u16 = 5_432;
 
 /// One running server. Dropping it ends it and removes its folder.
 #[derive(Debug)]
 pub struct PostgresServer {
     folder: PathBuf,
+    /// Of the socket's name, and on the loopback interface when it listens there.
+    port: u16,
+    settings: Vec<String>,
     /// `None` while it is dead. A lock because a test that shares the world ends and starts it.
     server: Mutex<Option<Child>>,
     guard: Child,
@@ -44,10 +51,51 @@ impl PostgresServer {
     /// It does not start.
     #[must_use]
     pub fn start(kept: &str) -> Self {
-        let template = template(Path::new(kept));
-        let server = Self::in_new_folder(&mut |data| copy(&template, data));
+        let server = Self::from_template(kept);
         server.start_server();
         server
+    }
+
+    /// The same, on the loopback interface too, and there with TLS only: with this certificate and
+    /// key, both PEM.
+    ///
+    /// # Panics
+    /// It does not start.
+    #[must_use]
+    pub fn start_with_tls(kept: &str, certificate: &str, key: &str) -> Self {
+        let mut server = Self::from_template(kept);
+        server.port = free_port();
+        let file = |name: &str, text: &str| {
+            let path = server.data().join(name);
+            std::fs::write(&path, text).expect("written");
+            // The server refuses a key that others may read.
+            let private = std::fs::Permissions::from_mode(0o600);
+            std::fs::set_permissions(&path, private).expect("set");
+            path.display().to_string()
+        };
+        let trust = "hostssl all all 127.0.0.1/32 trust\nlocal all all trust\n";
+        let settings = [
+            "listen_addresses=127.0.0.1".to_owned(),
+            "ssl=on".to_owned(),
+            format!("ssl_cert_file={}", file("shop.crt", certificate)),
+            format!("ssl_key_file={}", file("shop.key", key)),
+            format!("hba_file={}", file("shop.hba", trust)),
+        ];
+        server.settings.extend(settings);
+        server.own_folder();
+        server.start_server();
+        server
+    }
+
+    fn from_template(kept: &str) -> Self {
+        let template = template(Path::new(kept));
+        Self::in_new_folder(&mut |data| copy(&template, data))
+    }
+
+    /// Where its empty database is for who comes by this host name, with TLS.
+    #[must_use]
+    pub fn tls_url(&self, host: &str) -> String {
+        format!("postgres://vetrina@{host}:{}/{DATABASE}", self.port)
     }
 
     /// Where its empty database is.
@@ -60,7 +108,8 @@ impl PostgresServer {
     #[must_use]
     pub fn url_of(&self, database: &str) -> String {
         format!(
-            "postgres://vetrina@localhost/{database}?host={}",
+            "postgres://vetrina@localhost:{}/{database}?host={}",
+            self.port,
             self.folder.display()
         )
     }
@@ -91,13 +140,19 @@ impl PostgresServer {
         let mut command = as_nobody(&binary("postgres"));
         command.arg("-D").arg(self.data());
         command.arg("-k").arg(&self.folder);
+        command.arg("-p").arg(self.port.to_string());
         for setting in [
-            "listen_addresses=",
             "shared_buffers=32MB",
             "max_connections=80",
             "max_wal_size=64MB",
             "logging_collector=off",
         ] {
+            command.arg("-c").arg(setting);
+        }
+        if self.settings.is_empty() {
+            command.args(["-c", "listen_addresses="]);
+        }
+        for setting in &self.settings {
             command.arg("-c").arg(setting);
         }
         let mut server = command
@@ -157,13 +212,21 @@ impl PostgresServer {
             .spawn()
             .expect("sh starts");
         fill(&folder.join("data"));
-        if is_root() {
-            run(Command::new("chown").args(["-R", NOBODY]).arg(&folder));
-        }
-        Self {
+        let server = Self {
             folder,
+            port: PORT,
+            settings: Vec::new(),
             server: Mutex::new(None),
             guard,
+        };
+        server.own_folder();
+        server
+    }
+
+    /// Whoever runs the server owns its folder.
+    fn own_folder(&self) {
+        if is_root() {
+            run(Command::new("chown").args(["-R", NOBODY]).arg(&self.folder));
         }
     }
 }

@@ -2,13 +2,13 @@
 
 mod groups;
 
-use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use redis::{Cmd, Connection, FromRedisValue, cmd};
 use tempfile::TempDir;
 
+use crate::free_port;
 pub use groups::{RedisCluster, Watched};
 
 /// A busy machine starts a process slowly.
@@ -230,9 +230,4 @@ fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "not in time: {what}");
         std::thread::yield_now();
     }
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").port()
 }

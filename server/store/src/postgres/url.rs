@@ -6,6 +6,8 @@ use std::str::FromStr as _;
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnectOptions;
 
+use crate::percent::{NOT_DECODED, percent_decoded};
+
 /// What may follow the `?`.
 const KEYS: [&str; 11] = [
     "application_name",
@@ -20,6 +22,9 @@ const KEYS: [&str; 11] = [
     "sslrootcert",
     "user",
 ];
+
+/// Those that name files.
+const FILES: [&str; 3] = ["sslcert", "sslkey", "sslrootcert"];
 
 /// Why a URL cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +41,14 @@ pub enum UrlError {
          special characters as %XX"
     )]
     Malformed(String),
+    /// A certificate or key is not there.
+    #[error("{key}: the file cannot be read: {source}")]
+    File {
+        /// Which key names it.
+        key: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
 }
 
 /// Reads the URL.
@@ -43,9 +56,12 @@ pub(super) fn options(url: &str) -> Result<PgConnectOptions, UrlError> {
     let query = url.split_once('?').map_or("", |(_, query)| query);
     let keys = query.split('&').filter(|pair| !pair.is_empty());
     for (place, pair) in (1..).zip(keys) {
-        let key = pair.split('=').next().unwrap_or_default();
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         if !KEYS.contains(&key) {
             return Err(UrlError::Key { place });
+        }
+        if let Some(key) = FILES.into_iter().find(|file| *file == key) {
+            readable(key, value)?;
         }
     }
     let options = PgConnectOptions::from_str(url).map_err(|error| match error {
@@ -63,6 +79,15 @@ pub(super) fn options(url: &str) -> Result<PgConnectOptions, UrlError> {
         .disable_statement_logging())
 }
 
+/// Looked at before anything connects: the driver would say only that there is no such file.
+fn readable(key: &'static str, value: &str) -> Result<(), UrlError> {
+    let path = percent_decoded(value).ok_or_else(|| UrlError::Malformed(NOT_DECODED.into()))?;
+    match std::fs::File::open(path) {
+        Ok(_) => Ok(()),
+        Err(source) => Err(UrlError::File { key, source }),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,6 +100,8 @@ mod tests {
             "postgres://ada:s3cret@host/shop?sslmode=s3cret",
             "postgres://ada:s3cret@[host/shop",
             "postgres://ada:s3cret@host/shop?s3cret",
+            "postgres://ada@host/shop?sslmode=verify-full&sslrootcert=/nowhere/s3cret",
+            "postgres://ada@host/shop?sslrootcert=%s3cret",
         ] {
             let error = options(url).expect_err(url).to_string();
             assert!(!error.contains("s3cret"), "{error}");

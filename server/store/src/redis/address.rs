@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use super::RedisError;
 use super::keys::Keys;
+use crate::percent::{NOT_DECODED, percent_decoded};
 
 const PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
@@ -217,24 +218,8 @@ fn prefix(value: &str) -> Result<String, RedisError> {
     Ok(value.to_owned())
 }
 
-/// Undoes `%XX`.
 fn decoded(text: &str) -> Result<String, RedisError> {
-    let bad = || wrong("a `%` must be followed by two hexadecimal digits of UTF-8");
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let mut digit = || {
-            let digit = char::from(rest.next()?).to_digit(16)?;
-            u8::try_from(digit).ok()
-        };
-        let (high, low) = (digit().ok_or_else(bad)?, digit().ok_or_else(bad)?);
-        bytes.push(high * 16 + low);
-    }
-    String::from_utf8(bytes).map_err(|_| bad())
+    percent_decoded(text).ok_or_else(|| wrong(NOT_DECODED))
 }
 
 fn wrong(words: &str) -> RedisError {

@@ -6,3 +6,4 @@ mod functions;
 mod nodes;
 mod redis_store;
 mod sql;
+mod tls;

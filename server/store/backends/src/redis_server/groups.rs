@@ -5,7 +5,8 @@ use std::process::{Child, Command, Stdio};
 use redis::cmd;
 use tempfile::TempDir;
 
-use super::{RedisServer, free_port, wait_until};
+use super::{RedisServer, wait_until};
+use crate::free_port;
 
 /// How many primaries a Cluster has at least.
 const PRIMARIES: u16 = 3;

@@ -163,11 +163,12 @@ impl App {
             None => None,
         };
         let ledger = self.records.ledger.clone();
-        let stores = Stores::open(&self.config, ledger, &self.clock)?;
+        let metrics = Metrics::new();
+        let stores = Stores::open(&self.config, ledger, &self.clock, &metrics)?;
         self.found_first_seller().await?;
         let provider = payments::open_provider(&self.config, &self.listeners).await?;
         let sandbox = provider.as_ref().and_then(|it| it.sandbox.clone());
-        let (parts, mut tasks) = self.compose(&stores, provider.as_ref(), &shutdown).await?;
+        let (parts, mut tasks) = self.compose(&stores, provider.as_ref(), metrics, &shutdown)?;
         let media = parts.media.clone();
         let channel = parts.channel.clone();
         let routers =
@@ -238,13 +239,13 @@ impl App {
         Ok(())
     }
 
-    async fn compose(
+    fn compose(
         &self,
         stores: &Stores,
         provider: Option<&payments::OpenProvider>,
+        metrics: Metrics,
         shutdown: &CancellationToken,
     ) -> Result<(Parts, JoinSet<()>), RunError> {
-        let metrics = Metrics::new();
         let media = self.listeners.media.clone();
         let origins = stores.origins(&self.config, &self.listeners)?;
         let (ledger, hot) = (&stores.ledger, &stores.hot);

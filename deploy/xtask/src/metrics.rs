@@ -58,7 +58,37 @@ pub(crate) fn check(runner: &Runner<'_>, server: &Path) -> Result<(), String> {
     runner.say(&format!("{series} series in {}", page.display()))?;
     let page = fs::File::open(&page).map_err(|error| in_file(&page, &error))?;
     let mut promtool = runner.command("promtool")?;
-    runner.run_with_input(promtool.args(["check", "metrics"]), page.into())
+    runner.run_with_input(promtool.args(["check", "metrics"]), page.into())?;
+    check_rules(runner)
+}
+
+/// The alerts are well formed, ring when they should, and ask for metrics that there are.
+fn check_rules(runner: &Runner<'_>) -> Result<(), String> {
+    let rules = runner.repository.at("deploy/prometheus/rules.yml");
+    let tests = runner.repository.at("deploy/prometheus/rules.test.yml");
+    for (what, file) in [("check", &rules), ("test", &tests)] {
+        let mut promtool = runner.command("promtool")?;
+        runner.run(promtool.args([what, "rules"]).arg(file))?;
+    }
+    // What is served has a metric only once it has a value, so the code is looked into.
+    let code = runner.repository.at("server/src/ops/metrics");
+    let read = |file: &Path| fs::read_to_string(file).map_err(|error| in_file(file, &error));
+    let mut made = read(&code.with_extension("rs"))?;
+    for entry in fs::read_dir(&code).map_err(|error| in_file(&code, &error))? {
+        made += &read(&entry.map_err(|error| in_file(&code, &error))?.path())?;
+    }
+    for name in metrics_in(&read(&rules)?) {
+        let family = name.strip_suffix("_bucket").unwrap_or(name);
+        if !made.contains(&format!("\"{family}\"")) {
+            return Err(format!("{}: no server has vetrina_{name}", rules.display()));
+        }
+    }
+    Ok(())
+}
+
+fn metrics_in(rules: &str) -> impl Iterator<Item = &str> {
+    let words = rules.split(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_'));
+    words.filter_map(|word| word.strip_prefix("vetrina_"))
 }
 
 /// A server process that ends with this value.

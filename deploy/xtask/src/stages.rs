@@ -97,7 +97,7 @@ pub(crate) const STAGES: &[Stage] = &[
     },
     Stage {
         name: "metrics",
-        about: "promtool accepts what a running server serves under /metrics",
+        about: "promtool accepts what a running server serves, and the alerts ring when they should",
         lane: Lane::Front,
         after: &[],
         run: |runner| metrics::check(runner, &built_server(runner)?),

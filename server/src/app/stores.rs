@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::listeners::{Listeners, RunError, reachable};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::ops::metrics::Metrics;
 use crate::origins::Origins;
 use vetrina_store::leases::MemoryLeases;
 use vetrina_store::memory::MemoryStore;
@@ -31,6 +32,7 @@ impl Stores {
         config: &Config,
         ledger: Arc<dyn Ledger>,
         clock: &Clock,
+        metrics: &Metrics,
     ) -> Result<Self, RunError> {
         let clock = clock.clone();
         let now: Now = Arc::new(move || clock.now());
@@ -42,6 +44,7 @@ impl Stores {
                 now,
                 clock: None,
                 patience: Patience::default(),
+                watcher: Arc::new(metrics.clone()),
             };
             let store = RedisStore::start(&address, ledger.clone(), options).map_err(wrong)?;
             let store = Arc::new(store);

@@ -83,6 +83,7 @@ fn hot(matches: &ArgMatches) -> Result<(), Failure> {
     block_on(async {
         let ledger = vetrina_store::ledger::open(text("database")).await?;
         let options = RedisOptions {
+            watcher: Arc::new(()),
             node: "bench".into(),
             now: Arc::new(move || now.now()),
             clock: None,

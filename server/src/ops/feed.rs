@@ -16,6 +16,7 @@ use vetrina_protocol::view::ShowState;
 use super::metrics::{Metrics, Part, Totals};
 use super::process::{ProcessFigures, ProcessReader};
 use crate::clock::Clock;
+use vetrina_store::hot::ServerState;
 use vetrina_store::ledger::PageRequest;
 use vetrina_store::{HotStore, Ledger};
 
@@ -138,6 +139,7 @@ impl Feed {
     pub fn refresh_gauges(&self) {
         let sources = &self.inner.sources;
         sources.metrics.media(&sources.media.stats());
+        sources.metrics.hot_servers(&sources.hot.servers());
         let figures = ProcessReader::new().read();
         let uptime_s = self.inner.started.elapsed().as_secs();
         sources
@@ -252,7 +254,9 @@ impl Feed {
             .count();
         let video = (interrupted > 0)
             .then(|| format!("running shows without video from their host: {interrupted}"));
-        let buying = if silent || store_failures > 0 {
+        let buying = if let Some(away) = away(&self.inner.sources.hot.servers()) {
+            Some(away)
+        } else if silent || store_failures > 0 {
             Some(format!(
                 "the stores failed {store_failures} times in the last minute"
             ))
@@ -284,6 +288,18 @@ impl Feed {
         })
         .into()
     }
+}
+
+/// What is said while servers of the hot store are not there.
+fn away(servers: &[ServerState]) -> Option<String> {
+    let down: Vec<Duration> = servers.iter().filter_map(|it| it.down_for).collect();
+    let longest = down.iter().max()?;
+    Some(format!(
+        "Redis does not answer: {} of {} for {} s; nobody can reserve in its shows",
+        down.len(),
+        servers.len(),
+        longest.as_secs()
+    ))
 }
 
 fn figures(

@@ -1,6 +1,7 @@
 //! Every metric, once. Others call the methods and never see the library. Labels are words of this
 //! file or of closed enums: no ids, no names, no addresses.
 
+mod hot;
 mod maker;
 mod media;
 
@@ -12,6 +13,7 @@ use prometheus::{
     TextEncoder,
 };
 
+use hot::RedisMetrics;
 use maker::Maker;
 use media::MediaMetrics;
 
@@ -113,6 +115,7 @@ struct Inner {
     errors: IntCounterVec,
     requests: HistogramVec,
     media: MediaMetrics,
+    redis: RedisMetrics,
     process: ProcessMetrics,
 }
 
@@ -176,6 +179,7 @@ impl Metrics {
             ),
             requests: make.requests(),
             media: MediaMetrics::new(&make),
+            redis: RedisMetrics::new(&make),
             process: ProcessMetrics {
                 memory: make.gauge("process_resident_memory_bytes", "Resident memory."),
                 open_files: make.gauge("process_open_files", "Open file descriptors."),

@@ -131,6 +131,13 @@ pub struct HotDesk {
     pub version: u64,
 }
 
+/// How a server of the store does, as this node sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServerState {
+    /// Since when there is no connection: calls of its shows fail at once. `None`: it is connected.
+    pub down_for: Option<Duration>,
+}
+
 /// Most reservations in [`HotDesk`]: more than a person can read, and about 100 kB on the wire.
 pub const DESK_RESERVATIONS_MAX: usize = 500;
 /// Most events one `read` gives.
@@ -215,6 +222,12 @@ pub trait HotStore: Send + Sync {
 
     /// Viewers on all nodes whose lease holds.
     async fn viewers(&self, show: ShowId) -> Result<u32, StoreError>;
+
+    /// The servers that the store stands on and knows of now, always in the same order; none for
+    /// a store in this process.
+    fn servers(&self) -> Vec<ServerState> {
+        Vec::new()
+    }
 
     /// Whether the store answers: for the health check.
     async fn check(&self) -> Result<(), StoreError>;

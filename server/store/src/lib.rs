@@ -30,7 +30,9 @@ pub use blob::BlobStore;
 pub use hot::HotStore;
 pub use leases::{Leased, Leases};
 pub use ledger::Ledger;
-pub use redis::{Patience, RedisAddress, RedisError, RedisOptions, RedisStore};
+pub use redis::{
+    Patience, RedisAddress, RedisError, RedisOptions, RedisOutcome, RedisStore, RedisWatcher,
+};
 pub use shared::Shared;
 
 /// The clock that a store is given. It must never run backwards.

@@ -23,6 +23,7 @@ mod shared;
 mod show;
 mod tail;
 mod upkeep;
+mod watcher;
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -39,6 +40,7 @@ use vetrina_protocol::refusal::RefusalCode;
 use vetrina_protocol::time::UnixMs;
 
 pub use address::RedisAddress;
+pub use watcher::{RedisOutcome, RedisWatcher};
 
 use super::hot::Applied;
 use super::ledger::Ledger;
@@ -70,6 +72,8 @@ pub struct RedisOptions {
     pub clock: Option<Now>,
     /// How long anything is waited for.
     pub patience: Patience,
+    /// Told what happens; `Arc::new(())` when nobody wants to know.
+    pub watcher: Arc<dyn RedisWatcher>,
 }
 
 /// How long is waited for Redis.
@@ -168,7 +172,7 @@ impl RedisStore {
         let keys =
             Keys::new(&address.prefix).map_err(|error| RedisError::Address(error.to_string()))?;
         let disconnecting = CancellationToken::new();
-        let primaries = Primaries::start(address, &keys, options.patience, &disconnecting)?;
+        let primaries = Primaries::start(address, &keys, &options, &disconnecting)?;
         let node = format!("{}/{}", options.node, uuid::Uuid::new_v4().simple());
         let inner = Arc::new(Inner {
             ledger,

@@ -18,7 +18,7 @@ use super::{Inner, RedisStore};
 use crate::StoreError;
 use crate::hot::{
     self, Appended, Applied, Attempt, Entries, HotDesk, HotMine, HotStore, Notice,
-    PRESENCE_LEASE_MS, Position, READ_EVENTS_MAX,
+    PRESENCE_LEASE_MS, Position, READ_EVENTS_MAX, ServerState,
 };
 use crate::ledger::{Ledger, ListingRow};
 
@@ -210,6 +210,15 @@ impl HotStore for RedisStore {
             Ok(functions::viewers(&place.keys, belief.clock))
         });
         Ok(viewers.await?)
+    }
+
+    fn servers(&self) -> Vec<ServerState> {
+        let links = self.inner.primaries.all().into_iter();
+        links
+            .map(|link| ServerState {
+                down_for: link.down_for(),
+            })
+            .collect()
     }
 
     async fn check(&self) -> Result<(), StoreError> {

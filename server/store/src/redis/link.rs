@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::address::Host;
 use super::dial::Dial;
 use super::functions::{Call, CallError, NotOpen};
-use super::{Failure, Patience};
+use super::{Failure, Patience, RedisOutcome, RedisWatcher};
 
 /// Calls under way at once; who waits longer than a call may take hears "busy".
 const CALLS_MAX: usize = 4_096;
@@ -42,6 +42,7 @@ pub(crate) struct Link {
     dial: Dial,
     patience: Patience,
     ack: u8,
+    watcher: Arc<dyn RedisWatcher>,
     state: watch::Sender<State>,
     calls: Semaphore,
     stopping: CancellationToken,
@@ -71,6 +72,7 @@ impl Link {
         dial: Dial,
         patience: Patience,
         ack: u8,
+        watcher: Arc<dyn RedisWatcher>,
         stopping: CancellationToken,
     ) -> Arc<Self> {
         let state = State::Down {
@@ -81,6 +83,7 @@ impl Link {
             dial,
             patience,
             ack,
+            watcher,
             state: watch::Sender::new(state),
             calls: Semaphore::new(CALLS_MAX),
             stopping,
@@ -96,29 +99,47 @@ impl Link {
         write: bool,
         make: &(impl Fn(&str) -> Result<Call<T>, CallError> + Sync),
     ) -> Result<T, Failure> {
-        let deadline = Instant::now() + self.patience.call;
+        let started = Instant::now();
+        let answer = self
+            .call_until(started + self.patience.call, write, make)
+            .await;
+        let (outcome, answer) = match answer {
+            Ok(value) => (RedisOutcome::Answered, Ok(value)),
+            Err((outcome, failure)) => (outcome, Err(failure)),
+        };
+        self.watcher.call_ended(outcome, started.elapsed());
+        answer
+    }
+
+    async fn call_until<T>(
+        &self,
+        deadline: Instant,
+        write: bool,
+        make: &(impl Fn(&str) -> Result<Call<T>, CallError> + Sync),
+    ) -> Result<T, (RedisOutcome, Failure)> {
         let Ok(Ok(_permit)) = timeout_at(deadline, self.calls.acquire()).await else {
-            return Err(Failure::Busy);
+            return Err(ended(Failure::Busy));
         };
         loop {
-            let up = self.up(deadline).await?;
-            let call = make(&up.identity)?;
+            let up = self.up(deadline).await;
+            let up = up.map_err(|failure| (RedisOutcome::Away, failure))?;
+            let call = make(&up.identity).map_err(|error| ended(error.into()))?;
             match self.send(&up, write, call.cmd(), deadline).await {
                 Ok(value) => {
                     let read = call.read(value);
                     if matches!(read, Err(CallError::NotOpen(NotOpen::OtherIdentity))) {
                         self.doubt(&up);
                     }
-                    return Ok(read?);
+                    return read.map_err(|error| ended(error.into()));
                 }
-                Err(Sent::Failed(error)) => return Err(error),
+                Err(Sent::Failed(failure)) => return Err(ended(failure)),
                 Err(Sent::NotCarriedOut(error)) => {
                     self.complain(&up, &error.to_string());
                     if is_moved(&error) {
-                        return Err(Failure::Moved(error.to_string()));
+                        return Err(ended(Failure::Moved(error.to_string())));
                     }
                     if Instant::now() >= deadline {
-                        return Err(Failure::Unknown(error.to_string()));
+                        return Err(ended(Failure::Unknown(error.to_string())));
                     }
                 }
             }
@@ -139,6 +160,14 @@ impl Link {
                 self.complain(&up, &error.to_string());
                 Err(Failure::Unknown(error.to_string()))
             }
+        }
+    }
+
+    /// How long there has been no connection.
+    pub(crate) fn down_for(&self) -> Option<Duration> {
+        match &*self.state.borrow() {
+            State::Up(_) => None,
+            State::Down { since, .. } => Some(since.elapsed()),
         }
     }
 
@@ -278,6 +307,20 @@ enum Sent {
     Failed(Failure),
 }
 
+/// A failure of a call that had a connection.
+fn ended(failure: Failure) -> (RedisOutcome, Failure) {
+    let outcome = match &failure {
+        Failure::Busy => RedisOutcome::Busy,
+        Failure::Unknown(_) => RedisOutcome::Unknown,
+        Failure::Moved(_)
+        | Failure::NotOpen(_)
+        | Failure::TooBig(_)
+        | Failure::Wrong(_)
+        | Failure::Refused(_) => RedisOutcome::Answered,
+    };
+    (outcome, failure)
+}
+
 /// Connects again and again.
 async fn keep(link: Arc<Link>) {
     let mut number = 0;
@@ -301,6 +344,7 @@ async fn keep(link: Arc<Link>) {
                     since: Instant::now(),
                 });
                 link.state.send_replace(State::Up(Arc::clone(&up)));
+                link.watcher.connected();
                 stay(&link, &up).await;
                 continue;
             }

@@ -3,7 +3,7 @@
 //! lease; the others wait and join.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis::streams::StreamRangeReply;
 use tokio::sync::watch;
@@ -120,7 +120,12 @@ async fn join_or_build(inner: &Arc<Inner>, show: &Show) -> Result<Arc<Local>, St
             tokio::time::sleep(PAUSE).await;
             continue;
         }
+        let began = Instant::now();
         let built = build(inner, show).await;
+        if built.is_ok() {
+            let watcher = &inner.options.watcher;
+            watcher.show_built(inner.now(), began.elapsed());
+        }
         let given_back = inner.call(&show.keys, true, |_| {
             let name = OpenShow::LEASE;
             Ok(functions::release_lease(&show.keys, name, &inner.node))

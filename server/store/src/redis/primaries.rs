@@ -15,7 +15,7 @@ use super::dial::{Dial, Goal};
 use super::functions::{Call, CallError};
 use super::keys::Keys;
 use super::link::Link;
-use super::{Failure, Patience, RedisError};
+use super::{Failure, Patience, RedisError, RedisOptions, RedisWatcher};
 
 /// How often a Cluster is asked for its slots when nothing points elsewhere.
 const RECHECK: Duration = Duration::from_secs(2);
@@ -40,6 +40,7 @@ struct Cluster {
     keys: Keys,
     ack: u8,
     patience: Patience,
+    watcher: Arc<dyn RedisWatcher>,
     /// Read by every call, written when the slots have moved; never held across an await.
     map: RwLock<Map>,
     look: Notify,
@@ -67,9 +68,10 @@ impl Primaries {
     pub(crate) fn start(
         address: &RedisAddress,
         keys: &Keys,
-        patience: Patience,
+        options: &RedisOptions,
         stopping: &CancellationToken,
     ) -> Result<Self, RedisError> {
+        let (patience, watcher) = (options.patience, Arc::clone(&options.watcher));
         let goal = match &address.place {
             Place::One(host) => Goal::Host(host.clone()),
             Place::Sentinel { sentinels, master } => Goal::Sentinels {
@@ -86,6 +88,7 @@ impl Primaries {
                     keys: keys.clone(),
                     ack: address.ack,
                     patience,
+                    watcher,
                     map: RwLock::default(),
                     look: Notify::new(),
                     looked: Notify::new(),
@@ -97,7 +100,7 @@ impl Primaries {
             }
         };
         let dial = Dial::new(address, keys, goal, patience)?;
-        let link = Link::start(dial, patience, address.ack, stopping.clone());
+        let link = Link::start(dial, patience, address.ack, watcher, stopping.clone());
         let kind = Kind::One(link);
         Ok(Self { kind, patience })
     }
@@ -258,7 +261,8 @@ impl Cluster {
             };
             let stop = self.stopping.child_token();
             let dial = self.dial.for_host(host.clone(), generation);
-            let link = Link::start(dial, self.patience, self.ack, stop.clone());
+            let watcher = Arc::clone(&self.watcher);
+            let link = Link::start(dial, self.patience, self.ack, watcher, stop.clone());
             map.links.insert(host.clone(), Member { link, stop });
         }
         map.links.retain(|host, member| {

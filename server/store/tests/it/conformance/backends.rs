@@ -125,6 +125,7 @@ impl Backend for SqliteAndCluster {
 /// A node by the test's clock, patient with a busy machine.
 pub(crate) fn redis_store(url: &str, ledger: Arc<dyn Ledger>, now: Now) -> RedisStore {
     let options = RedisOptions {
+        watcher: Arc::new(()),
         node: "test".into(),
         clock: Some(Arc::clone(&now)),
         now,

@@ -168,6 +168,7 @@ async fn heavy_a_stalled_redis_is_refused_within_a_second() {
     let listing = world.listing(UNITS).await;
     let url: RedisAddress = world.backend.redis.url().parse().expect("a good address");
     let options = RedisOptions {
+        watcher: Arc::new(()),
         node: "impatient".into(),
         now: world.clock(),
         clock: Some(world.clock()),

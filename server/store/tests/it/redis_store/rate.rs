@@ -15,6 +15,7 @@ async fn heavy_reservations_per_second() {
     let world = World::<SqliteAndRedis>::new().await;
     let url: RedisAddress = world.backend.redis.url().parse().expect("a good address");
     let options = RedisOptions {
+        watcher: Arc::new(()),
         node: "bench".into(),
         now: world.clock(),
         clock: None,

@@ -77,8 +77,8 @@ pub enum OpenError {
     },
     /// The server has no TLS, or a certificate that is not believed.
     #[error(
-        "PostgreSQL at {place} cannot be trusted: {source}; sslrootcert must name the file (PEM) of \
-         the authority that signed its certificate, and the certificate the host in the URL"
+        "PostgreSQL at {place} cannot be trusted: {source}; sslrootcert must name the file (PEM) \
+         of the authority that signed its certificate, and the certificate the host in the URL"
     )]
     Tls {
         /// Host and database.

@@ -1,5 +1,6 @@
-//! TLS to PostgreSQL as the URL chooses it: a server is believed only when the named authority signed
-//! its certificate for the host of the URL; whatever is wrong is said, and never with the password.
+//! TLS to PostgreSQL as the URL chooses it: a server is believed only when the named authority
+//! signed its certificate for the host of the URL; whatever is wrong is said, and never with the
+//! password.
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use tempfile::TempDir;

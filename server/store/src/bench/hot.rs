@@ -1,8 +1,8 @@
 //! Reservations on a hot show, through the store on a given Redis. Every reservation is decided,
 //! logged and told as in a sale; shows, products and sellers of its own are made in the ledger.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
@@ -279,8 +279,8 @@ async fn ask(
     how: How,
 ) -> Result<bool, StoreError> {
     let command = HotCommand::Reserve(Reserve {
-        reservation: ReservationId(fresh()),
-        buyer: UserId(fresh()),
+        reservation: ReservationId(next()),
+        buyer: UserId(next()),
         buyer_name: "Ada".into(),
         listing,
         quantity: 1,
@@ -305,4 +305,14 @@ async fn ask(
 
 fn fresh() -> u128 {
     Uuid::new_v4().as_u128()
+}
+
+/// As scattered as a fresh one, without asking the system for every one of them.
+fn next() -> u128 {
+    static FIRST: LazyLock<u128> = LazyLock::new(fresh);
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    /// Odd, so that no two products are the same; its bits are those of the golden ratio.
+    const SPREAD: u128 = 0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835;
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    FIRST.wrapping_add(u128::from(count).wrapping_mul(SPREAD))
 }

@@ -53,7 +53,10 @@ impl Remembered {
             }
             _ => {}
         }
-        if let Some(row) = &private.row {
+        if let Some(row) = &private.row
+            // Mostly this node was answered with it a moment ago.
+            && self.rows.get(&row.id) != Some(row)
+        {
             self.put(row.clone());
         }
     }

@@ -177,6 +177,8 @@ async fn heavy_a_stalled_redis_is_refused_within_a_second() {
     let store = RedisStore::start(&url, Arc::clone(&world.ledger), options).expect("started");
     let hot: Arc<dyn HotStore> = Arc::new(store);
     assert!(insist(&hot, world.show, 1, listing.id).await);
+    // The log's reader has it: what is here now stays readable.
+    assert_eq!(stock(&hot, world.show, listing.id).await.reserved, 1);
     let metrics = tokio::runtime::Handle::current().metrics();
     let tasks_before = metrics.num_alive_tasks();
     world.backend.redis.signal("STOP");

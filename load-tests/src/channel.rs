@@ -71,6 +71,21 @@ pub(crate) enum Failed {
     TimedOut(u64),
 }
 
+/// Besides the stretch that is measured: tokens, joining, the tail.
+pub(crate) const BESIDES_S: f64 = 180.0;
+/// Some twenty stretches, and the tails of those that did not hold.
+const RAMP_S: f64 = 600.0;
+
+/// The longer of two times.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "some minutes"
+)]
+pub(crate) fn at_least(asked_s: u64, least_s: f64) -> u64 {
+    asked_s.max(least_s.ceil() as u64)
+}
+
 /// What one run of one server showed.
 #[derive(Debug, Clone, Copy, Default)]
 struct Shown {
@@ -86,7 +101,13 @@ pub(crate) async fn run(options: Options) -> Result<Figures, Failed> {
         return Err(Failed::Asked(why.into()));
     }
     options.place.raise_open_files()?;
-    let timeout_s = options.common.timeout_s;
+    // What was asked for must fit into it.
+    let least_s = if options.find_max {
+        RAMP_S
+    } else {
+        options.seconds + BESIDES_S
+    };
+    let timeout_s = at_least(options.common.timeout_s, least_s);
     let mut ours = Vec::new();
     let mut theirs = vec![Vec::new(); options.peers.len()];
     // One after the other, round by round: what else the machine does hits all of them.

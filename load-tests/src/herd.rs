@@ -1,6 +1,9 @@
 //! `herd`: the server is killed under its viewers and started again; all of them come back, each
 //! when it likes within its back-off, and continue where they were.
 
+#![expect(clippy::print_stderr, reason = "a command-line tool")]
+
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,12 +11,13 @@ use std::time::Duration;
 
 use clap::Args;
 use tokio::sync::oneshot;
+use vetrina_protocol::server::Welcome;
 
 use crate::Common;
-use crate::channel::crowd::{Clock, Deaf};
+use crate::channel::crowd::{Clock, Ear};
 use crate::channel::room::{Place, Room, on_stage};
 use crate::channel::stage::{Setting, Stage, Stretch, not_joined, seconds};
-use crate::channel::{Failed, in_time};
+use crate::channel::{BESIDES_S, Failed, at_least, in_time};
 use crate::progress::Progress;
 use crate::report::Figures;
 use crate::server::ServerError;
@@ -41,7 +45,8 @@ pub(crate) async fn run(options: Options) -> Result<Figures, Failed> {
         return Err(ServerError::NotOurs.into());
     }
     options.place.raise_open_files()?;
-    in_time(options.common.timeout_s, herd(&options)).await
+    let timeout_s = at_least(options.common.timeout_s, SHOW_S + BESIDES_S);
+    in_time(timeout_s, herd(&options)).await
 }
 
 async fn herd(options: &Options) -> Result<Figures, Failed> {
@@ -73,7 +78,9 @@ async fn herd(options: &Options) -> Result<Figures, Failed> {
         if all_in.await.is_err() {
             return Ok(0.0);
         }
-        tokio::time::sleep(Duration::from_secs_f64(SHOW_S)).await;
+        // At any moment: a comment may be on its way and not archived yet.
+        let show_s = SHOW_S + rand::random_range(0.0..1.0);
+        tokio::time::sleep(Duration::from_secs_f64(show_s)).await;
         killed_us.store(clock.now_us().max(1), Ordering::Release);
         let dead_us = clock.now_us();
         room.server.kill()?;
@@ -95,6 +102,20 @@ struct Herd {
     after: Stretch,
 }
 
+/// Counts who had to take the whole state, and why.
+#[derive(Default)]
+struct Comers {
+    reset: BTreeMap<String, u64>,
+}
+
+impl Ear for Comers {
+    fn welcomed(&mut self, _client: usize, _now_us: u64, welcome: &Welcome) {
+        if let Some(reason) = welcome.reset {
+            *self.reset.entry(format!("{reason:?}")).or_default() += 1;
+        }
+    }
+}
+
 fn come_back(mut stage: Stage, rate: f64, killed: &AtomicU64) -> io::Result<Herd> {
     let viewers = stage.crowd.size();
     let before = stage.crowd.counts.clone();
@@ -102,9 +123,10 @@ fn come_back(mut stage: Stage, rate: f64, killed: &AtomicU64) -> io::Result<Herd
     let speaker = stage.begin(10_000, rate)?;
     let progress = Progress::new("back", viewers);
     let (mut half_us, mut since_us) = (0, 0);
+    let mut comers = Comers::default();
     let wanted = before.welcomed + viewers as u64;
     while stage.crowd.counts.welcomed < wanted || stage.crowd.counts.ready < viewers {
-        stage.crowd.turn(TURN, &mut Deaf)?;
+        stage.crowd.turn(TURN, &mut comers)?;
         let now_us = stage.crowd.clock.now_us();
         since_us = killed.load(Ordering::Acquire);
         if since_us == 0 {
@@ -120,6 +142,10 @@ fn come_back(mut stage: Stage, rate: f64, killed: &AtomicU64) -> io::Result<Herd
         }
     }
     progress.end();
+    stage.crowd.counts.say_failures();
+    for (reason, times) in &comers.reset {
+        eprintln!("{times} viewers could not resume and got a snapshot: {reason}");
+    }
     let back_us = stage.crowd.clock.now_us();
     stage.hush(speaker)?;
     // Those who spoke before have other sockets now.

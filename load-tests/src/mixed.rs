@@ -19,7 +19,7 @@ use crate::channel::room::{Place, Room, on_stage};
 use crate::channel::speech::{Commenters, Speaker, Speech, Voice, speak};
 use crate::channel::stage::{not_joined, seconds};
 use crate::channel::tally::{Missed, Tally, histogram, percentile_ms};
-use crate::channel::{Failed, in_time};
+use crate::channel::{BESIDES_S, Failed, at_least, in_time};
 use crate::cores::{Cost, cost, own_cpu};
 use crate::progress::Progress;
 use crate::report::Figures;
@@ -54,7 +54,9 @@ const HOSTS: usize = 2;
 /// Everybody must be in after this time.
 const JOIN_WITHIN_US: u64 = 90_000_000;
 /// What was said last is waited for so long; reactions are told once a second.
-const AFTERWARDS_US: u64 = 3_000_000;
+const AFTERWARDS_US: u64 = 2_500_000;
+/// Answers are waited for so long.
+const AFTERWARDS_US_MAX: u64 = 15_000_000;
 const TURN: Duration = Duration::from_millis(10);
 
 pub(crate) async fn run(options: Options) -> Result<Figures, Failed> {
@@ -71,7 +73,8 @@ pub(crate) async fn run(options: Options) -> Result<Figures, Failed> {
         return Err(Failed::Asked("rates and --seconds must be above 0".into()));
     }
     options.place.raise_open_files()?;
-    in_time(options.common.timeout_s, mixed(&options)).await
+    let least_s = options.seconds + BESIDES_S;
+    in_time(at_least(options.common.timeout_s, least_s), mixed(&options)).await
 }
 
 async fn mixed(options: &Options) -> Result<Figures, Failed> {
@@ -240,7 +243,9 @@ fn sell(plan: &Plan, crowd: &mut Crowd, speakers: Speakers) -> io::Result<Sale> 
         if done_us.is_none() && all.iter().all(|speaker| speaker.is_done()) {
             done_us = Some(now_us);
         }
-        if done_us.is_some_and(|done_us| now_us - done_us > AFTERWARDS_US) {
+        let all_answered = ear.answered.len() >= u64::from(reservations.said());
+        let since_us = done_us.map_or(0, |done_us| now_us - done_us);
+        if since_us > AFTERWARDS_US && all_answered || since_us > AFTERWARDS_US_MAX {
             break;
         }
     }

@@ -10,7 +10,7 @@ use crate::Common;
 use crate::channel::crowd::{Clock, Deaf};
 use crate::channel::room::{Place, Room, on_stage};
 use crate::channel::stage::{Setting, Stage, Stretch};
-use crate::channel::{Failed, in_time};
+use crate::channel::{BESIDES_S, Failed, at_least, in_time};
 use crate::progress::Progress;
 use crate::report::Figures;
 
@@ -42,7 +42,8 @@ pub(crate) async fn run(options: Options) -> Result<Figures, Failed> {
         return Err(Failed::Asked(why.into()));
     }
     options.place.raise_open_files()?;
-    in_time(options.common.timeout_s, slow(&options)).await
+    let least_s = options.seconds * 2.0 + BESIDES_S;
+    in_time(at_least(options.common.timeout_s, least_s), slow(&options)).await
 }
 
 async fn slow(options: &Options) -> Result<Figures, Failed> {
@@ -108,10 +109,15 @@ fn come_back(stage: &mut Stage, stuck: usize) -> io::Result<Back> {
     let ended = |counts: &crate::channel::crowd::Counts| counts.ended.values().sum::<u64>();
     loop {
         crowd.turn(TURN, &mut Deaf)?;
-        let ready = (0..stuck).filter(|at| crowd.is_ready(*at)).count();
+        // Whoever has not caught up may have been closed and not have read so far yet.
+        let end = (stuck..crowd.size())
+            .filter_map(|at| crowd.position(at))
+            .max();
+        let is_back = |at: &usize| crowd.is_ready(*at) && crowd.position(*at) >= end;
+        let ready = (0..stuck).filter(is_back).count();
         progress.reach(ready);
         let waited_us = crowd.clock.now_us() - begin_us;
-        if ready == stuck && waited_us > 1_000_000 || waited_us > BACK_WITHIN_US {
+        if ready == stuck || waited_us > BACK_WITHIN_US {
             progress.end();
             return Ok(Back {
                 closed: ended(&crowd.counts) - ended(&before),

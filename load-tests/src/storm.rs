@@ -18,7 +18,7 @@ use crate::channel::known::{Kind, Shared};
 use crate::channel::room::{Place, Room, on_stage};
 use crate::channel::stage::{not_joined, seconds};
 use crate::channel::tally::{histogram, percentile_ms};
-use crate::channel::{Failed, in_time};
+use crate::channel::{BESIDES_S, Failed, at_least, in_time};
 use crate::cores::cost;
 use crate::progress::Progress;
 use crate::report::Figures;
@@ -34,13 +34,16 @@ pub(crate) struct Options {
 
 /// The host pins something else so often.
 const PIN_EVERY: Duration = Duration::from_millis(50);
+/// Everybody must be in after this time.
+const JOIN_WITHIN_US: u64 = 90_000_000;
 /// What was pinned during the storm is waited for so long after it.
 const AFTERWARDS_US: u64 = 3_000_000;
 const TURN: Duration = Duration::from_millis(10);
 
 pub(crate) async fn run(options: Options) -> Result<Figures, Failed> {
     options.place.raise_open_files()?;
-    in_time(options.common.timeout_s, storm(&options)).await
+    let timeout_s = at_least(options.common.timeout_s, BESIDES_S);
+    in_time(timeout_s, storm(&options)).await
 }
 
 async fn storm(options: &Options) -> Result<Figures, Failed> {
@@ -109,11 +112,12 @@ fn join(
     while crowd.counts.ready < viewers {
         crowd.turn(TURN, &mut newcomers)?;
         progress.reach(crowd.counts.ready);
-        if crowd.counts.welcomed > 2 * viewers as u64 {
+        if clock.now_us() - begin_us > JOIN_WITHIN_US {
             return Err(not_joined(&crowd));
         }
     }
     progress.end();
+    crowd.counts.say_failures();
     let over_us = clock.now_us();
     over.store(true, Ordering::Release);
     let after = cost(processes);

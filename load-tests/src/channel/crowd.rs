@@ -133,6 +133,16 @@ pub(crate) struct Counts {
     pub(crate) bytes: u64,
 }
 
+impl Counts {
+    /// Tells a person which tries to open a session failed, if any did.
+    #[expect(clippy::print_stderr, reason = "a command-line tool")]
+    pub(crate) fn say_failures(&self) {
+        for (why, times) in &self.failures {
+            eprintln!("{times} tries to join failed: {why}");
+        }
+    }
+}
+
 /// All clients.
 pub(crate) struct Crowd {
     pub(crate) clock: Clock,
@@ -195,6 +205,11 @@ impl Crowd {
         self.clients[client].phase == Phase::Ready
     }
 
+    /// The last position of the log that a client was told.
+    pub(crate) fn position(&self, client: usize) -> Option<u64> {
+        self.clients[client].follow.last
+    }
+
     /// The sockets of those of these clients whose sessions are open, to say something on.
     pub(crate) fn streams(&self, clients: std::ops::Range<usize>) -> Vec<Arc<TcpStream>> {
         let ready = self.clients[clients]
@@ -213,7 +228,7 @@ impl Crowd {
     /// Reads what waits for these clients: an edge that came while they were stuck is gone.
     pub(crate) fn read_now(&mut self, clients: std::ops::Range<usize>, ear: &mut dyn Ear) {
         for at in clients {
-            self.read(at, ear);
+            self.read(at, true, ear);
         }
     }
 
@@ -230,8 +245,10 @@ impl Crowd {
                 if self.clients[at].phase == Phase::Connecting {
                     self.connected(at, ear);
                 }
-                if event.is_readable() || event.is_error() || event.is_read_closed() {
-                    self.read(at, ear);
+                // The end of a stream makes no edge of its own when it came with its last bytes.
+                let ends = event.is_error() || event.is_read_closed();
+                if event.is_readable() || ends {
+                    self.read(at, ends, ear);
                 }
             }
         }
@@ -242,7 +259,8 @@ impl Crowd {
         }
     }
 
-    fn read(&mut self, at: usize, ear: &mut dyn Ear) {
+    /// Reads what is there; `to_end`, until the socket says that there is no more.
+    fn read(&mut self, at: usize, to_end: bool, ear: &mut dyn Ear) {
         loop {
             let client = &mut self.clients[at];
             let Some(stream) = client.stream.clone().filter(|_| !client.stuck) else {
@@ -265,7 +283,7 @@ impl Crowd {
                     self.counts.bytes += bytes as u64;
                     self.take_in(at, &buffer[..kept + bytes], ear);
                     // Less than asked for: there is no more, and new bytes are a new edge.
-                    bytes == space
+                    to_end || bytes == space
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => true,

@@ -15,6 +15,8 @@ const STRETCH_S: f64 = 3.0;
 /// Even the slowest peer manages one comment a second.
 const FIRST_PER_SECOND: f64 = 2.0;
 const LAST_PER_SECOND: f64 = 20_000.0;
+/// Rates that do not hold before higher ones are not tried: one may be the machine's doing.
+const BROKEN_IN_A_ROW: u32 = 2;
 /// Of the interval between the last rate that held and the first that did not.
 const NARROWED: u32 = 3;
 
@@ -23,15 +25,18 @@ pub(super) fn ramp(stage: &mut Stage) -> io::Result<(Stretch, f64)> {
     let progress = Progress::new("rates tried", 20);
     let mut best = (Stretch::default(), 0.0);
     let mut rate = FIRST_PER_SECOND;
+    // The lowest rate above the best one that did not hold.
     let mut broken = None;
-    while rate <= LAST_PER_SECOND {
+    let mut in_a_row = 0;
+    while rate <= LAST_PER_SECOND && in_a_row < BROKEN_IN_A_ROW {
         progress.step();
-        match twice(stage, rate)? {
-            Some(stretch) => best = (stretch, rate),
-            None => {
-                broken = Some(rate);
-                break;
-            }
+        if let Some(stretch) = twice(stage, rate)? {
+            best = (stretch, rate);
+            broken = None;
+            in_a_row = 0;
+        } else {
+            broken = broken.or(Some(rate));
+            in_a_row += 1;
         }
         rate *= 2.0;
     }
@@ -64,11 +69,32 @@ fn twice(stage: &mut Stage, rate: f64) -> io::Result<Option<Stretch>> {
         if holds(&stretch) {
             return Ok(Some(stretch));
         }
+        say_why_not(rate, &stretch);
         // What is still on its way would count against the next one.
         let mut none = Tally::new(stage.crowd.size(), u32::MAX, 0);
         stage.settle(&mut none)?;
     }
     Ok(None)
+}
+
+#[expect(clippy::print_stderr, reason = "a command-line tool")]
+fn say_why_not(rate: f64, stretch: &Stretch) {
+    let Stretch {
+        p99_ms,
+        tail_s,
+        missed,
+        refused,
+        unsent,
+        ended,
+        client_cpu_percent,
+        ..
+    } = stretch;
+    eprintln!(
+        "{rate:.0} comments/s do not hold: p99 {p99_ms:.0} ms, the last {tail_s:.1} s late, \
+         {} lost, {refused} refused, {unsent} unsent, {ended} sessions ended, client at \
+         {client_cpu_percent:.0} % of a core",
+        missed.lost
+    );
 }
 
 fn holds(stretch: &Stretch) -> bool {

@@ -72,7 +72,7 @@ fn text_bytes(text: &str) -> Result<usize, String> {
 }
 
 /// Files besides the sockets.
-const OTHER_FILES: u64 = 1_024;
+const OTHER_FILES: u64 = 256;
 /// Tokens asked for at a time.
 const ASKING_MAX: usize = 32;
 

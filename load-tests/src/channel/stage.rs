@@ -98,6 +98,7 @@ impl Stage {
             progress.reach(crowd.counts.ready);
         }
         progress.end();
+        crowd.counts.say_failures();
         let joined_s = seconds(clock.now_us() - begin_us);
         let answered = setting.voice.is_none();
         let voice = setting.voice.unwrap_or_else(|| {
@@ -304,14 +305,9 @@ fn measured(tally: &Tally, begin_us: u64, before: &Snap, after: &Snap) -> Stretc
 
 /// Says how many are in and what kept the others out.
 pub(crate) fn not_joined(crowd: &Crowd) -> io::Error {
-    let Counts {
-        ready, failures, ..
-    } = &crowd.counts;
-    let mut why = format!("{ready} of {} viewers are in", crowd.size());
-    for (text, times) in failures {
-        why.push_str(&format!("; {times} times: {text}"));
-    }
-    io::Error::other(why)
+    crowd.counts.say_failures();
+    let (ready, all) = (crowd.counts.ready, crowd.size());
+    io::Error::other(format!("{ready} of {all} viewers are in"))
 }
 
 /// Microseconds in seconds.

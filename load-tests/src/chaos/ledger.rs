@@ -127,8 +127,8 @@ pub(crate) async fn lock(url: &str, show: ShowId) -> Result<PgConnection, StackE
     Ok(connection)
 }
 
-/// Ends what waits for the lock and what else is half done, then gives the lock back. Gives how many
-/// transactions were interrupted.
+/// Ends what waits for the lock and what else is half done, then gives the lock back. Gives how
+/// many transactions were interrupted.
 pub(crate) async fn interrupt(mut locked: PgConnection) -> Result<i64, StackError> {
     let interrupted = sqlx::query_scalar(
         "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \

@@ -163,8 +163,9 @@ pub trait HotStore: Send + Sync {
 
     /// Decides one command and, in the same atomic step, appends what it changed in public to the
     /// log: `StockChanged` (once for all that were decided in that step), and for a newer `Mirror`
-    /// also `PriceChanged` and (limit per buyer) `ListingChanged`. Nobody else appends these. Private
-    /// outputs go to [`Self::notices`]. `Busy` when the journal does not keep up: nothing was decided.
+    /// also `PriceChanged` and (limit per buyer) `ListingChanged`. Nobody else appends these.
+    /// Private outputs go to [`Self::notices`]. `Busy` when the journal does not keep up: nothing
+    /// was decided.
     async fn apply(&self, show: ShowId, command: HotCommand) -> Result<Applied, StoreError>;
 
     /// After the ledger made or changed a listing: mirrors its stock and, when its words, picture

@@ -2,9 +2,10 @@
 
 mod doors;
 mod frames;
+mod heavy_nodes;
 mod house;
 mod limits;
-mod nodes;
+
 mod resume;
 mod sale;
 mod shopping;

@@ -163,16 +163,24 @@ async fn what_happens_on_one_node_is_seen_on_the_other() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_has_one_answer_on_all_nodes() {
     let pair = Pair::open(&[(5, 5)]).await;
-    let anna = pair.one.person(Role::Viewer);
-    let mut here = pair.one.join_as(&anna, Encoding::MessagePack).await;
-    let mut there = pair.two.join_as(&anna, Encoding::MessagePack).await;
-    // Known by its key alone: without the first answer it would be said twice.
-    let first = insist(&mut here, "once", comment("bello")).await;
-    let again = insist(&mut there, "once", comment("bello")).await;
-    let (first, again) = (first.expect("said"), again.expect("repeated"));
-    assert!(first.comment.is_some());
-    assert_eq!(first.comment, again.comment);
-    let other = insist(&mut there, "once", comment("brutto")).await;
+    let host = pair.one.person(Role::Host);
+    let mut here = pair.one.join_as(&host, Encoding::MessagePack).await;
+    let mut there = pair.two.join_as(&host, Encoding::MessagePack).await;
+    // Known by its key alone: without the first answer it would be pinned twice.
+    let listing = pair.one.listings[0];
+    let pin = |id, key| ClientMessage::Pin {
+        id,
+        key,
+        listing,
+        media_time: None,
+    };
+    let first = insist(&mut here, "once", pin).await.expect("pinned");
+    let again = insist(&mut there, "once", pin).await.expect("repeated");
+    assert!(first.offset.is_some());
+    assert_eq!(first.offset, again.offset);
+    let unpin = insist(&mut here, "off", |id, key| ClientMessage::Unpin { id, key }).await;
+    unpin.expect("unpinned");
+    let other = insist(&mut there, "off", pin).await;
     assert_eq!(
         other.expect_err("another command").code,
         RefusalCode::KeyReused
@@ -181,14 +189,12 @@ async fn a_key_has_one_answer_on_all_nodes() {
         .await
         .expect("said");
     heard(&mut there, "fine").await;
-    let said = there
-        .events
-        .iter()
-        .filter_map(|logged| match &logged.event {
-            Event::Commented { comment } => Some(comment.text.as_str()),
-            _ => None,
-        });
-    assert_eq!(said.collect::<Vec<_>>(), ["bello", "fine"]);
+    let is_pin = |event: &Event| matches!(event, Event::Pinned { .. });
+    let pins = there.events.iter().filter(|logged| is_pin(&logged.event));
+    assert_eq!(pins.count(), 1);
+    let anna = pair.one.person(Role::Viewer);
+    let mut here = pair.one.join_as(&anna, Encoding::MessagePack).await;
+    let mut there = pair.two.join_as(&anna, Encoding::MessagePack).await;
     // Known by the ids that are made of its key.
     let first = insist(&mut here, "units", reserve(&pair.one, 2)).await;
     let again = insist(&mut there, "units", reserve(&pair.two, 2)).await;

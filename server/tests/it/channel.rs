@@ -5,7 +5,6 @@ mod frames;
 mod heavy_nodes;
 mod house;
 mod limits;
-
 mod resume;
 mod sale;
 mod shopping;

@@ -116,21 +116,30 @@ fn told_whole(event: &Event) -> Option<String> {
 }
 
 /// Compares what all clients saw: two that were given the same place must have been told the same,
-/// and one that was given a stretch must have every event of it that anybody was told of.
-pub(crate) fn disagreements(followers: &[&Follower]) -> u32 {
+/// and one that was given a stretch must have every event of it that anybody was told of. Gives one
+/// line for each time that this is not so.
+pub(crate) fn disagreements(followers: &[&Follower]) -> Vec<String> {
     let mut all: BTreeMap<Place, &str> = BTreeMap::new();
-    let mut wrong = 0_u32;
-    for follower in followers {
+    let mut wrong = Vec::new();
+    for (n, follower) in followers.iter().enumerate() {
         for (place, text) in &follower.seen {
             let first = all.entry(*place).or_insert(text);
-            wrong += u32::from(*first != text);
+            if first != text {
+                let (epoch, offset) = (place.0.0, place.1.0);
+                wrong.push(format!(
+                    "epoch {epoch}, offset {offset}: client {n} was told {text}, others {first}"
+                ));
+            }
         }
     }
-    for follower in followers {
+    for (n, follower) in followers.iter().enumerate() {
         for (epoch, from, to) in &follower.covered {
             let told = all.range((*epoch, *from)..=(*epoch, *to));
             let missed = told.filter(|(place, _)| !follower.seen.contains_key(place));
-            wrong += u32::try_from(missed.count()).unwrap_or(u32::MAX);
+            wrong.extend(missed.map(|(place, text)| {
+                let (epoch, offset) = (place.0.0, place.1.0);
+                format!("epoch {epoch}, offset {offset}: client {n} was not told {text}")
+            }));
         }
     }
     wrong
@@ -185,15 +194,15 @@ mod tests {
         let (mut one, mut two) = (at(1, 0), at(1, 0));
         one.take(&events(1, 3, &[(1, 5), (2, 6)]));
         two.take(&events(1, 3, &[(1, 5), (2, 6)]));
-        assert_eq!(disagreements(&[&one, &two]), 0);
+        assert_eq!(disagreements(&[&one, &two]).len(), 0);
         let mut missing = at(1, 0);
         missing.take(&events(1, 3, &[(1, 5)]));
-        assert_eq!(disagreements(&[&one, &missing]), 1);
+        assert_eq!(disagreements(&[&one, &missing]).len(), 1);
         let mut other = at(1, 0);
         other.take(&events(1, 3, &[(1, 5), (2, 7)]));
-        assert_eq!(disagreements(&[&one, &other]), 1);
+        assert_eq!(disagreements(&[&one, &other]).len(), 1);
         let mut another_epoch = at(2, 0);
         another_epoch.take(&events(1, 3, &[(2, 7)]));
-        assert_eq!(disagreements(&[&one, &another_epoch]), 0);
+        assert_eq!(disagreements(&[&one, &another_epoch]).len(), 0);
     }
 }

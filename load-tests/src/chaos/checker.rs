@@ -292,11 +292,12 @@ impl Findings {
             self.resets += follower.resets;
         }
         let differ = disagreements(&all);
-        if self.offset_gaps + differ > 0 {
-            let gaps = self.offset_gaps;
-            eprintln!("found: {gaps} gaps in offsets, {differ} events that not all were told");
+        if self.offset_gaps > 0 {
+            eprintln!("found: {} gaps in offsets", self.offset_gaps);
         }
-        self.offset_gaps += differ;
+        for what in differ {
+            self.find(|it| &mut it.offset_gaps, || what);
+        }
         let told: std::collections::BTreeSet<&str> = all
             .iter()
             .flat_map(|follower| follower.seen.values().map(String::as_str))

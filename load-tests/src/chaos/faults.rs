@@ -249,8 +249,18 @@ impl Saboteur<'_> {
         tokio::time::sleep(Duration::from_millis(midst)).await;
     }
 
+    /// Kills another one when nobody was at the first.
     async fn kill_node(&mut self) -> Result<Seen, StackError> {
-        let n = self.random.random_range(0..self.stack.nodes.len());
+        let first = self.random.random_range(0..self.stack.nodes.len());
+        let mut seen = self.kill_this_node(first).await?;
+        if !seen.real {
+            let next = (first + 1) % self.stack.nodes.len();
+            seen = self.kill_this_node(next).await?;
+        }
+        Ok(seen)
+    }
+
+    async fn kill_this_node(&mut self, n: usize) -> Result<Seen, StackError> {
         let away = Duration::from_millis(self.random.random_range(AWAY_MS));
         let before = self.opened.load(Ordering::Relaxed);
         let node = &mut self.stack.nodes[n];

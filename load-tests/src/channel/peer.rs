@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
+use rustix::process::Signal;
 
 use super::dialect::{Dialect, ROOM};
 use super::known::Mark;
@@ -172,9 +173,12 @@ fn recipe(
         }
         Peer::Nchan => {
             let file = configured(&home.join("nginx.conf"), folder, &ports)?;
-            new(system("nginx"))
-                .with(["-p", "/usr/share/nginx", "-c"])
-                .with([file])
+            let nginx = Recipe {
+                // Its worker would outlive it.
+                ends_by: Some(Signal::TERM),
+                ..new(system("nginx"))
+            };
+            nginx.with(["-p", "/usr/share/nginx", "-c"]).with([file])
         }
     })
 }

@@ -11,8 +11,8 @@ use tokio::sync::oneshot;
 
 /// More in one call only adds latency (measured).
 pub(crate) const BATCH_MAX: usize = 64;
-/// One that Redis works on and some that wait in its socket, so that it reads and answers several at
-/// a time.
+/// One that Redis works on and some that wait in its socket, so that it reads and answers several
+/// at a time.
 const IN_FLIGHT_MAX: usize = 4;
 /// Callers who may wait: a rush of ten thousand on one listing fits, twice.
 const WAITING_MAX: usize = 20_000;

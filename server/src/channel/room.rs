@@ -126,7 +126,7 @@ impl Room {
     }
 
     /// Takes over what follows in the log, as one batch. Gives how many events were new.
-    fn publish(&self, epoch: Epoch, events: &[Arc<LoggedEvent>]) -> usize {
+    fn publish(&self, events: &[Arc<LoggedEvent>]) -> usize {
         // Only the room's one task writes, so nothing moves between the two locks; the encoding is
         // done before the second, which all sessions wait for.
         let seen = self.log().ring.to();
@@ -136,12 +136,10 @@ impl Room {
             .map(|event| LoggedEvent::clone(event))
             .collect();
         let Some(to) = news.last().map(|last| last.offset) else {
-            self.write().epoch = epoch;
             return 0;
         };
         let batch = Batch::new(seen.next(), to, conflate(&news));
         let mut log = self.write();
-        log.epoch = epoch;
         for event in &news {
             log.fold.apply(event);
         }

@@ -112,8 +112,15 @@ impl Follower {
                 .read(self.room.facts.id, position, EVENTS_PER_READ)
                 .await;
             match read {
-                Ok(Entries::Next { epoch, events }) => {
-                    if self.room.publish(epoch, &events) == 0 || events.len() < EVENTS_PER_READ {
+                Ok(Entries::Next { epoch, .. }) if epoch != position.epoch => {
+                    // A session's offsets are those of one epoch; the next Welcome names the new
+                    // one, and goes on where this one ends.
+                    let show = self.room.facts.id;
+                    tracing::info!(%show, epoch = epoch.0, "the log goes on in another epoch");
+                    return (Round::Over, None);
+                }
+                Ok(Entries::Next { events, .. }) => {
+                    if self.room.publish(&events) == 0 || events.len() < EVENTS_PER_READ {
                         return (Round::Goes, None);
                     }
                 }

@@ -20,6 +20,7 @@ use clap::Args;
 
 use crate::Common;
 use crate::buyer::BuyerError;
+use crate::open_files::{self, TooFew};
 use crate::report::Figures;
 use crate::server::ServerError;
 use crate::stack::StackError;
@@ -65,6 +66,8 @@ pub(crate) enum Failed {
     Stack(#[from] StackError),
     #[error("{0}")]
     Io(#[from] std::io::Error),
+    #[error(transparent)]
+    OpenFiles(#[from] TooFew),
     #[error("{0}")]
     Asked(String),
     #[error("not done within {0} s; --timeout-s gives each run more")]
@@ -100,7 +103,7 @@ pub(crate) async fn run(options: Options) -> Result<Figures, Failed> {
         let why = "--rate and --seconds must be above 0 and make at most a million comments";
         return Err(Failed::Asked(why.into()));
     }
-    options.place.raise_open_files()?;
+    open_files::raise(options.place.viewers, 1)?;
     // What was asked for must fit into it.
     let least_s = if options.find_max {
         RAMP_S

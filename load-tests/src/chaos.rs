@@ -16,7 +16,7 @@ mod storm;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
@@ -30,7 +30,7 @@ use vetrina_protocol::id::{ListingId, ShowId};
 
 use crate::Common;
 use crate::buyer::BuyerError;
-use crate::customer::{Customer, Ended, Try};
+use crate::customer::{Customer, Ended, Sessions, Try};
 use crate::market::{self, Stall};
 use crate::report::{Figures, Requirement, percentile};
 use crate::server::{Server, ServerError};
@@ -179,12 +179,12 @@ async fn sale(options: &Options, stack: &mut Stack) -> Result<Figures, Failed> {
     let database = stack.postgres.as_ref().map(|postgres| postgres.url.clone());
     let database = database.ok_or(StackError::Silent("PostgreSQL: there is none"))?;
     let mut random = StdRng::seed_from_u64(options.seed);
-    let opened = Arc::new(AtomicUsize::new(0));
+    let sessions = Arc::new(Sessions::new(servers.len()));
     let Crowd {
         mut shoppers,
         host,
         bells,
-    } = crowd(options, &servers, show, &listings, &mut random, &opened);
+    } = crowd(options, &servers, show, &listings, &mut random, &sessions);
     let (most, audit) = audit(database.clone(), show);
 
     tokio::time::sleep(BUSY_FIRST).await;
@@ -193,7 +193,7 @@ async fn sale(options: &Options, stack: &mut Stack) -> Result<Figures, Failed> {
         random: StdRng::seed_from_u64(random.random()),
         show,
         rush: bells.rush.clone(),
-        opened,
+        sessions,
         first: options.first(),
         only: options.only,
     };
@@ -253,7 +253,7 @@ fn crowd(
     show: ShowId,
     listings: &[ListingId],
     random: &mut StdRng,
-    opened: &Arc<AtomicUsize>,
+    sessions: &Arc<Sessions>,
 ) -> Crowd {
     let (rush, is_rush) = watch::channel(0);
     let (open, is_open) = watch::channel(true);
@@ -269,7 +269,7 @@ fn crowd(
     let nodes: Vec<&Server> = servers.iter().collect();
     let mut shoppers = JoinSet::new();
     for n in 1..=options.buyers as usize {
-        let customer = Customer::new(&nodes, show, n, up.clone()).counted(opened);
+        let customer = Customer::new(&nodes, show, n, up.clone()).counted(sessions);
         let shopper = Shopper::new(
             customer,
             listings.to_vec(),
@@ -398,6 +398,8 @@ fn figures(
     findings.report(&mut figures);
     let late: u32 = shoppers.iter().map(|one| one.account.late).sum();
     figures.add("late_payments", f64::from(late));
+    let turns: u32 = shoppers.iter().map(|one| one.account.offers).sum();
+    figures.add("waitlist_turns", f64::from(turns));
     figures.add("presence_true_after_s", presence.as_secs_f64());
     figures.add("faults", effects.len() as f64);
     figures.add("faults_without_effect", f64::from(without_effect));

@@ -61,6 +61,35 @@ pub(crate) enum Ended {
     Not,
 }
 
+/// Where customers are.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    /// Opened so far.
+    opened: AtomicUsize,
+    /// Open now, at each node.
+    at: Vec<AtomicUsize>,
+}
+
+impl Sessions {
+    /// Nobody is anywhere.
+    pub(crate) fn new(nodes: usize) -> Self {
+        Self {
+            opened: AtomicUsize::new(0),
+            at: (0..nodes).map(|_| AtomicUsize::new(0)).collect(),
+        }
+    }
+
+    /// How many were opened so far.
+    pub(crate) fn opened(&self) -> usize {
+        self.opened.load(Ordering::Relaxed)
+    }
+
+    /// How many are open at a node now.
+    pub(crate) fn at(&self, node: usize) -> usize {
+        self.at[node].load(Ordering::Relaxed)
+    }
+}
+
 /// Who the customer is and where it can go.
 pub(crate) struct Customer {
     /// Base URL and address of each node.
@@ -81,8 +110,8 @@ pub(crate) struct Customer {
     pub(crate) follower: Follower,
     /// What changed about reservations since somebody looked.
     changed: Vec<Reservation>,
-    /// Sessions that were opened, by whoever shares the count.
-    opened: Arc<AtomicUsize>,
+    /// Of all who share them.
+    sessions: Arc<Sessions>,
 }
 
 impl Customer {
@@ -110,7 +139,7 @@ impl Customer {
             log: Log::default(),
             follower: Follower::default(),
             changed: Vec::new(),
-            opened: Arc::default(),
+            sessions: Arc::new(Sessions::new(servers.len())),
         }
     }
 
@@ -121,8 +150,8 @@ impl Customer {
     }
 
     /// Counts its sessions together with others'.
-    pub(crate) fn counted(mut self, opened: &Arc<AtomicUsize>) -> Self {
-        self.opened = opened.clone();
+    pub(crate) fn counted(mut self, sessions: &Arc<Sessions>) -> Self {
+        self.sessions = sessions.clone();
         self
     }
 
@@ -300,8 +329,10 @@ impl Customer {
         let opened = Session::resume(*address, self.source, self.show, &token, resume).await?;
         let (session, welcome) = opened;
         self.session = Some(session);
-        self.opened.fetch_add(1, Ordering::Relaxed);
+        self.sessions.opened.fetch_add(1, Ordering::Relaxed);
+        self.sessions.at[self.at].fetch_add(1, Ordering::Relaxed);
         self.follower.welcome(&welcome);
+        self.changed.extend(welcome.mine.reservations);
         for order in welcome.mine.orders {
             self.learn(order);
         }
@@ -310,7 +341,9 @@ impl Customer {
 
     /// Gives the session up; the next one is at any node, as behind a load balancer.
     fn leave(&mut self) {
-        self.session = None;
+        if self.session.take().is_some() {
+            self.sessions.at[self.at].fetch_sub(1, Ordering::Relaxed);
+        }
         self.at = rand::random_range(0..self.nodes.len());
     }
 

@@ -18,6 +18,7 @@ use crate::channel::crowd::{Clock, Ear};
 use crate::channel::room::{Place, Room, on_stage};
 use crate::channel::stage::{Setting, Stage, Stretch, not_joined, seconds};
 use crate::channel::{BESIDES_S, Failed, at_least, in_time};
+use crate::open_files;
 use crate::progress::Progress;
 use crate::report::Figures;
 use crate::server::ServerError;
@@ -44,7 +45,7 @@ pub(crate) async fn run(options: Options) -> Result<Figures, Failed> {
     if options.common.target.is_some() {
         return Err(ServerError::NotOurs.into());
     }
-    options.place.raise_open_files()?;
+    open_files::raise(options.place.viewers, 1)?;
     let timeout_s = at_least(options.common.timeout_s, SHOW_S + BESIDES_S);
     in_time(timeout_s, herd(&options)).await
 }

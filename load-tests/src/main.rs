@@ -21,6 +21,7 @@ mod hot;
 mod market;
 mod media;
 mod mixed;
+mod open_files;
 mod progress;
 mod report;
 mod reserve;

@@ -25,6 +25,7 @@ use vetrina_protocol::id::ShowId;
 use crate::Common;
 use crate::buyer::BuyerError;
 use crate::market::{self, Stall};
+use crate::open_files::{self, TooFew};
 use crate::progress::Progress;
 use crate::report::{Figures, percentile};
 use crate::server::{Server, ServerError};
@@ -73,12 +74,8 @@ pub(crate) enum Failed {
     Publisher(String),
     #[error("the publisher's stream: {0}")]
     Stream(String),
-    #[error("{viewers} viewers need {needed} open files, the limit is {limit}: ulimit -n {needed}")]
-    OpenFiles {
-        viewers: u32,
-        needed: u64,
-        limit: u64,
-    },
+    #[error(transparent)]
+    OpenFiles(#[from] TooFew),
     #[error("not done within {0} s")]
     TimedOut(u64),
 }
@@ -87,8 +84,6 @@ pub(crate) enum Failed {
 const JOINING_MAX: usize = 8;
 /// A viewer's UDP and TCP sockets, here and in the server that inherits our limits.
 const FILES_PER_VIEWER: u64 = 4;
-/// Files besides the sockets.
-const OTHER_FILES: u64 = 256;
 /// Packets of the measured time may still come this much later, retransmitted.
 const LATE: Duration = Duration::from_secs(1);
 /// How often it is looked whether they have.
@@ -102,7 +97,7 @@ pub(crate) async fn run(options: Options) -> Result<Figures, Failed> {
 }
 
 async fn media(options: &Options) -> Result<Figures, Failed> {
-    raise_open_files(options.viewers)?;
+    open_files::raise(options.viewers as usize, FILES_PER_VIEWER)?;
     let server = match Server::target(&options.common).await? {
         Some(server) => server,
         None => Server::own(&[]).await?,
@@ -141,19 +136,6 @@ const NOTHING_ON_SALE: Stall = Stall {
     reservation_ttl_s: 120,
     order_deadline_s: 600,
 };
-
-fn raise_open_files(viewers: u32) -> Result<(), Failed> {
-    let needed = u64::from(viewers) * FILES_PER_VIEWER + OTHER_FILES;
-    let limit = rlimit::increase_nofile_limit(needed.max(4_096)).unwrap_or(0);
-    if limit < needed {
-        return Err(Failed::OpenFiles {
-            viewers,
-            needed,
-            limit,
-        });
-    }
-    Ok(())
-}
 
 /// Those who joined, and why the others did not.
 async fn join_all(

@@ -21,6 +21,7 @@ use crate::channel::stage::{not_joined, seconds};
 use crate::channel::tally::{Missed, Tally, histogram, percentile_ms};
 use crate::channel::{BESIDES_S, Failed, at_least, in_time};
 use crate::cores::{Cost, cost, own_cpu};
+use crate::open_files;
 use crate::progress::Progress;
 use crate::report::Figures;
 use voices::{Buyers, Crew, RESERVATIONS, Reactors};
@@ -72,7 +73,7 @@ pub(crate) async fn run(options: Options) -> Result<Figures, Failed> {
     if rates.iter().any(|rate| *rate <= 0.0) || options.seconds <= 0.0 {
         return Err(Failed::Asked("rates and --seconds must be above 0".into()));
     }
-    options.place.raise_open_files()?;
+    open_files::raise(options.place.viewers, 1)?;
     let least_s = options.seconds + BESIDES_S;
     in_time(at_least(options.common.timeout_s, least_s), mixed(&options)).await
 }

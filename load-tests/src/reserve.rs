@@ -19,6 +19,7 @@ use vetrina_protocol::view::Stock;
 use crate::Common;
 use crate::buyer::{self, BuyerError, Session};
 use crate::market::{self, Stall};
+use crate::open_files::{self, TooFew};
 use crate::progress::Progress;
 use crate::report::{Figures, percentile};
 use crate::server::{Server, ServerError};
@@ -62,14 +63,8 @@ pub(crate) enum Failed {
     Server(#[from] ServerError),
     #[error("{0}")]
     Show(#[from] BuyerError),
-    #[error(
-        "{wanted} sockets need {needed} open files, the limit is {limit}: ulimit -n {needed} first"
-    )]
-    OpenFiles {
-        wanted: u32,
-        needed: u64,
-        limit: u64,
-    },
+    #[error(transparent)]
+    OpenFiles(#[from] TooFew),
     #[error("{joined} of {buyers} buyers could join; the first that could not: {first}")]
     NotJoined {
         joined: usize,
@@ -88,8 +83,6 @@ pub(crate) enum Failed {
 
 /// Buyers that join at a time: a storm of joins is another command's matter.
 const JOINING_MAX: usize = 128;
-/// Files besides the sockets.
-const OTHER_FILES: u64 = 512;
 
 /// How one buyer was answered.
 enum Answer {
@@ -106,7 +99,7 @@ pub(crate) async fn run(options: Options) -> Result<Figures, Failed> {
 }
 
 async fn reserve(options: Options) -> Result<Figures, Failed> {
-    raise_open_files(options.buyers)?;
+    open_files::raise(options.buyers as usize, 1)?;
     // Ends with this value.
     let (_stack, servers) = servers(&options).await?;
     let servers = Arc::new(servers);
@@ -147,20 +140,6 @@ async fn servers(options: &Options) -> Result<(Option<Stack>, Vec<Server>), Fail
     let servers = (0..stack.nodes.len()).map(|n| Server::node(&stack, n));
     let servers = servers.collect();
     Ok((Some(stack), servers))
-}
-
-/// One socket each here, and one each in the server that inherits our limits.
-fn raise_open_files(buyers: u32) -> Result<(), Failed> {
-    let needed = u64::from(buyers) + OTHER_FILES;
-    let limit = rlimit::increase_nofile_limit(needed.max(20_000)).unwrap_or(0);
-    if limit < needed {
-        return Err(Failed::OpenFiles {
-            wanted: buyers,
-            needed,
-            limit,
-        });
-    }
-    Ok(())
 }
 
 fn missing(what: &str) -> BuyerError {

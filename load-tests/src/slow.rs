@@ -11,6 +11,7 @@ use crate::channel::crowd::{Clock, Deaf};
 use crate::channel::room::{Place, Room, on_stage};
 use crate::channel::stage::{Setting, Stage, Stretch};
 use crate::channel::{BESIDES_S, Failed, at_least, in_time};
+use crate::open_files;
 use crate::progress::Progress;
 use crate::report::Figures;
 
@@ -41,7 +42,7 @@ pub(crate) async fn run(options: Options) -> Result<Figures, Failed> {
         let why = "--stuck must be less than --viewers: the others are measured";
         return Err(Failed::Asked(why.into()));
     }
-    options.place.raise_open_files()?;
+    open_files::raise(options.place.viewers, 1)?;
     let least_s = options.seconds * 2.0 + BESIDES_S;
     in_time(at_least(options.common.timeout_s, least_s), slow(&options)).await
 }

@@ -20,6 +20,7 @@ use crate::channel::stage::{not_joined, seconds};
 use crate::channel::tally::{histogram, percentile_ms};
 use crate::channel::{BESIDES_S, Failed, at_least, in_time};
 use crate::cores::cost;
+use crate::open_files;
 use crate::progress::Progress;
 use crate::report::Figures;
 
@@ -41,7 +42,7 @@ const AFTERWARDS_US: u64 = 3_000_000;
 const TURN: Duration = Duration::from_millis(10);
 
 pub(crate) async fn run(options: Options) -> Result<Figures, Failed> {
-    options.place.raise_open_files()?;
+    open_files::raise(options.place.viewers, 1)?;
     let timeout_s = at_least(options.common.timeout_s, BESIDES_S);
     in_time(timeout_s, storm(&options)).await
 }

@@ -35,7 +35,7 @@ use crate::rates::SharedRates;
 use crate::shop::Shop;
 use admission::Admission;
 use limits::{GO_AWAY_SPREAD_MS, PEOPLE_MAX, PERSON_RATE};
-use room::{Room, follow};
+use room::{Buyers, Room, follow};
 
 /// What an operator decides about the channel.
 #[derive(Debug, Clone, Default)]
@@ -169,7 +169,9 @@ impl Inner {
                 error.refusal()
             })?;
         fold.set_show(view);
-        let room = Arc::new(Room::new(facts, position.epoch, fold));
+        let (version, buyers) = self.shop.buyers(show).await?;
+        let buyers = Buyers::new(version, buyers);
+        let room = Arc::new(Room::new(facts, position.epoch, fold, buyers));
         let end = self.rooms_end.clone();
         let task = follow(room.clone(), self.shop.clone(), log_end, notices, end);
         let inner = self.clone();

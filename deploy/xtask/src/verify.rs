@@ -36,7 +36,7 @@ const HELP: &str = "\
 cargo verify [-- OPTIONS]
 
   --list        the stages and what each shows
-  --long        also the stages that are long, or young and not proven on busy machines yet
+  --long        also the stages that take long
   --only NAME   runs one stage, and expects what comes before it to be done (repeatable)
   --skip NAME   leaves one stage out (repeatable)
 

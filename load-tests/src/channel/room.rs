@@ -71,27 +71,8 @@ fn text_bytes(text: &str) -> Result<usize, String> {
     }
 }
 
-/// Files besides the sockets.
-const OTHER_FILES: u64 = 256;
 /// Tokens asked for at a time.
 const ASKING_MAX: usize = 32;
-
-impl Place {
-    /// One socket each here, and one each in the server that inherits our limits.
-    pub(crate) fn raise_open_files(&self) -> Result<(), Failed> {
-        let needed = self.viewers as u64 + OTHER_FILES;
-        let limit = rlimit::increase_nofile_limit(u64::MAX)?;
-        if limit < needed {
-            let why = format!(
-                "{} viewers need {needed} open files, the limit is {limit}: ulimit -Hn {needed} \
-                 first, or take fewer viewers",
-                self.viewers
-            );
-            return Err(Failed::Asked(why));
-        }
-        Ok(())
-    }
-}
 
 /// A live show of a running server.
 pub(crate) struct Room {

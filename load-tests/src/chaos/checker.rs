@@ -272,8 +272,19 @@ impl Findings {
         }
         for (id, grant) in &shopper.account.grants {
             self.granted += 1;
-            if let Fate::Broken(code) = grant.fate {
-                let what = || format!("reservation {id} was granted, then: {code}");
+            if let Fate::Broken { how, at_ms } = grant.fate {
+                let what = || {
+                    format!(
+                        "reservation {id}{} was granted at {} ms, due until {} ms, at {at_ms} ms: {how}",
+                        if grant.from_waitlist {
+                            " of the waitlist"
+                        } else {
+                            ""
+                        },
+                        grant.granted_at_ms,
+                        grant.expires_at_ms,
+                    )
+                };
                 self.find(|it| &mut it.broken, what);
             }
         }

@@ -3,7 +3,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rand::Rng;
@@ -13,6 +12,7 @@ use tokio::sync::watch;
 use vetrina_protocol::id::ShowId;
 
 use super::{disk, ledger, redis, storm};
+use crate::customer::Sessions;
 use crate::stack::{Stack, StackError};
 
 /// What goes wrong.
@@ -138,8 +138,8 @@ pub(crate) struct Saboteur<'a> {
     pub(crate) random: StdRng,
     pub(crate) show: ShowId,
     pub(crate) rush: watch::Sender<u64>,
-    /// Sessions that customers opened so far.
-    pub(crate) opened: Arc<AtomicUsize>,
+    /// Where customers are.
+    pub(crate) sessions: Arc<Sessions>,
     /// Begins with this one.
     pub(crate) first: Option<Fault>,
     /// Brings this one about and nothing else.
@@ -249,20 +249,18 @@ impl Saboteur<'_> {
         tokio::time::sleep(Duration::from_millis(midst)).await;
     }
 
-    /// Kills another one when nobody was at the first.
-    async fn kill_node(&mut self) -> Result<Seen, StackError> {
-        let first = self.random.random_range(0..self.stack.nodes.len());
-        let mut seen = self.kill_this_node(first).await?;
-        if !seen.real {
-            let next = (first + 1) % self.stack.nodes.len();
-            seen = self.kill_this_node(next).await?;
-        }
-        Ok(seen)
+    /// One at which customers are: with nobody there, a fault has no effect.
+    fn some_node(&mut self) -> usize {
+        let nodes = self.stack.nodes.len();
+        let first = self.random.random_range(0..nodes);
+        let mut all = (0..nodes).map(|n| (first + n) % nodes);
+        all.find(|n| self.sessions.at(*n) > 0).unwrap_or(first)
     }
 
-    async fn kill_this_node(&mut self, n: usize) -> Result<Seen, StackError> {
+    async fn kill_node(&mut self) -> Result<Seen, StackError> {
+        let n = self.some_node();
         let away = Duration::from_millis(self.random.random_range(AWAY_MS));
-        let before = self.opened.load(Ordering::Relaxed);
+        let before = self.sessions.opened();
         let node = &mut self.stack.nodes[n];
         node.process.kill()?;
         tokio::time::sleep(away).await;
@@ -270,7 +268,7 @@ impl Saboteur<'_> {
         let began = Instant::now();
         node.ready(&self.stack.http).await?;
         let ready = began.elapsed();
-        let anew = self.opened.load(Ordering::Relaxed) - before;
+        let anew = self.sessions.opened() - before;
         let text = format!(
             "node {}: {anew} sessions opened anew, ready {} ms after its start",
             n + 1,
@@ -280,13 +278,13 @@ impl Saboteur<'_> {
     }
 
     async fn pause_node(&mut self, pause: Duration) -> Result<Seen, StackError> {
-        let n = self.random.random_range(0..self.stack.nodes.len());
-        let before = self.opened.load(Ordering::Relaxed);
+        let n = self.some_node();
+        let before = self.sessions.opened();
         let process = &self.stack.nodes[n].process;
         process.pause()?;
         tokio::time::sleep(pause).await;
         process.resume()?;
-        let anew = self.opened.load(Ordering::Relaxed) - before;
+        let anew = self.sessions.opened() - before;
         let text = format!(
             "node {} stood still for {:.1} s: {anew} sessions opened anew",
             n + 1,
@@ -300,7 +298,7 @@ impl Saboteur<'_> {
     }
 
     async fn nobody_remembers(&mut self) -> Result<Seen, StackError> {
-        let silent = self.random.random_range(0..self.stack.nodes.len());
+        let silent = self.some_node();
         let postgres = self.stack.postgres.as_ref();
         let postgres = postgres.ok_or(StackError::Silent("PostgreSQL: there is none"))?;
         let slow = ledger::lock(&postgres.url, self.show).await?;

@@ -1,8 +1,9 @@
-//! A buyer of the chaos run: reserves, thinks, extends, releases, checks out, pays, declines, pays
-//! too late, gives up, says something; and keeps account of what was promised to it. Whether a
+//! A buyer of the chaos run: reserves, queues for what is sold out, thinks, extends, releases, checks
+//! out, pays, declines, pays too late, gives up, says something; and keeps account of what was
+//! promised to it. Whether a
 //! promise held is judged by what the buyer was told, not by what the server counts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rand::Rng;
@@ -21,6 +22,9 @@ use crate::customer::Customer;
 const NEAR_ITS_END_MS: i64 = 2_000;
 /// Longest thought before a checkout.
 const THINKS_MS_MAX: u64 = 2_500;
+/// How many of those who come too late queue. A queue is served before everybody else: with more,
+/// nobody would fight for units any more.
+const QUEUES: f64 = 0.04;
 /// Between two wishes.
 const RESTS_MS: std::ops::Range<u64> = 100..900;
 
@@ -45,13 +49,20 @@ pub(crate) enum Fate {
     /// Given back by its buyer, or ran out by itself.
     Over,
     /// Taken away before its time.
-    Broken(&'static str),
+    Broken {
+        how: &'static str,
+        /// When, by the customer's watch.
+        at_ms: i64,
+    },
 }
 
 /// A reservation that was granted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Grant {
+    pub(crate) granted_at_ms: i64,
     pub(crate) expires_at_ms: i64,
+    /// By the waitlist's turn.
+    pub(crate) from_waitlist: bool,
     pub(crate) fate: Fate,
 }
 
@@ -61,6 +72,8 @@ pub(crate) struct Account {
     pub(crate) grants: BTreeMap<ReservationId, Grant>,
     /// Comments that were acknowledged.
     pub(crate) comments: Vec<CommentId>,
+    /// Turns of a waitlist that came.
+    pub(crate) offers: u32,
     /// Refusals that are no promise's matter, by code.
     pub(crate) refused: BTreeMap<&'static str, u32>,
     /// Payments that were made after the order had been given up.
@@ -71,6 +84,10 @@ pub(crate) struct Shopper {
     pub(crate) customer: Customer,
     pub(crate) account: Account,
     listings: Vec<ListingId>,
+    /// Where it may be in a queue.
+    queues: BTreeSet<ListingId>,
+    /// Reservations that the waitlist's turn made, not yet looked at.
+    offered: Vec<ReservationId>,
     random: StdRng,
     signals: Signals,
     keys: u32,
@@ -87,6 +104,8 @@ impl Shopper {
             customer,
             account: Account::default(),
             listings,
+            queues: BTreeSet::new(),
+            offered: Vec::new(),
             random,
             signals,
             keys: 0,
@@ -103,6 +122,7 @@ impl Shopper {
                 80..90 => self.comment().await?,
                 _ => self.reserve_and_release().await?,
             }
+            self.take_turns().await?;
             let rest = self.random.random_range(RESTS_MS);
             self.listen(Duration::from_millis(rest)).await?;
         }
@@ -180,21 +200,62 @@ impl Shopper {
     }
 
     async fn reserve(&mut self) -> Result<Option<ReservationId>, BuyerError> {
+        let listing = self.listing();
         let command = ClientMessage::Reserve {
             id: self.customer.id(),
             key: self.key("reserve"),
-            listing: self.listing(),
+            listing,
             quantity: self.random.random_range(1..=2),
             media_time: None,
         };
         let answer = self.command(command).await?;
         let ServerMessage::Ok(done) = answer else {
             self.refused(&answer);
+            if code_of(&answer) == Some(RefusalCode::SoldOut) && self.random.random_bool(QUEUES) {
+                self.queue(listing).await?;
+            }
             return Ok(None);
         };
         let reservation = done.reservation.ok_or_else(|| missing("reservation"))?;
         self.granted(&reservation);
         Ok(Some(reservation.id))
+    }
+
+    async fn queue(&mut self, listing: ListingId) -> Result<(), BuyerError> {
+        let command = ClientMessage::JoinWaitlist {
+            id: self.customer.id(),
+            key: self.key("queue"),
+            listing,
+            quantity: self.random.random_range(1..=2),
+        };
+        // In the queue from the moment of asking: an answer may be overtaken by the turn.
+        self.queues.insert(listing);
+        let answer = self.command(command).await?;
+        self.refused(&answer);
+        Ok(())
+    }
+
+    /// Mostly buys what the waitlist's turn has reserved; else it runs out by itself.
+    async fn take_turns(&mut self) -> Result<(), BuyerError> {
+        while let Some(reservation) = self.offered.pop() {
+            if self.random.random_bool(0.8) {
+                self.checkout(vec![reservation]).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn leave_queues(&mut self) -> Result<(), BuyerError> {
+        for listing in std::mem::take(&mut self.queues) {
+            let command = ClientMessage::LeaveWaitlist {
+                id: self.customer.id(),
+                key: self.key("leave"),
+                listing,
+            };
+            // Most queues were left long ago, by their turn.
+            self.command(command).await?;
+        }
+        Ok(())
     }
 
     async fn checkout(&mut self, reservations: Vec<ReservationId>) -> Result<(), BuyerError> {
@@ -304,6 +365,7 @@ impl Shopper {
 
     /// Nothing is left half done: open reservations go back, orders end.
     async fn settle(&mut self) -> Result<(), BuyerError> {
+        self.leave_queues().await?;
         self.look();
         let open: Vec<ReservationId> = self
             .account
@@ -351,6 +413,12 @@ impl Shopper {
 
     fn told(&mut self, reservation: &Reservation) {
         let Some(grant) = self.account.grants.get_mut(&reservation.id) else {
+            if reservation.from_waitlist && reservation.state == ReservationState::Reserved {
+                self.account.offers += 1;
+                self.queues.remove(&reservation.listing);
+                self.offered.push(reservation.id);
+                self.granted(reservation);
+            }
             return;
         };
         let early = now_ms() < grant.expires_at_ms - NEAR_ITS_END_MS;
@@ -358,7 +426,7 @@ impl Shopper {
             ReservationState::Expired | ReservationState::Released
                 if grant.fate == Fate::Open && early =>
             {
-                grant.fate = Fate::Broken("told that it is gone");
+                grant.fate = broken("told that it is gone");
             }
             ReservationState::Reserved => grant.expires_at_ms = reservation.expires_at_ms.0,
             _ => {}
@@ -367,7 +435,10 @@ impl Shopper {
 
     /// A reservation was granted, or extended.
     fn granted(&mut self, reservation: &Reservation) {
+        let known = self.account.grants.get(&reservation.id);
         let grant = Grant {
+            granted_at_ms: known.map_or_else(now_ms, |known| known.granted_at_ms),
+            from_waitlist: reservation.from_waitlist,
             expires_at_ms: reservation.expires_at_ms.0,
             fate: Fate::Open,
         };
@@ -391,7 +462,7 @@ impl Shopper {
             let good = now_ms() < grant.expires_at_ms - NEAR_ITS_END_MS;
             if grant.fate == Fate::Open && code != RefusalCode::ExtensionLimit {
                 grant.fate = if good {
-                    Fate::Broken(code.as_str())
+                    broken(code.as_str())
                 } else {
                     Fate::Over
                 };
@@ -400,7 +471,7 @@ impl Shopper {
     }
 
     fn refused(&mut self, answer: &ServerMessage) {
-        if let ServerMessage::Refused { code, .. } = answer {
+        if let Some(code) = code_of(answer) {
             *self.account.refused.entry(code.as_str()).or_default() += 1;
         }
     }
@@ -415,10 +486,22 @@ impl Shopper {
     }
 }
 
+fn code_of(answer: &ServerMessage) -> Option<RefusalCode> {
+    match answer {
+        ServerMessage::Refused { code, .. } => Some(*code),
+        _ => None,
+    }
+}
+
 /// The customer's own watch; it shows the server's time, since both are on this machine.
 pub(crate) fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     i64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(i64::MAX)
+}
+
+fn broken(how: &'static str) -> Fate {
+    let at_ms = now_ms();
+    Fate::Broken { how, at_ms }
 }
 
 fn missing(what: &str) -> BuyerError {

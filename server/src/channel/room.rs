@@ -3,6 +3,7 @@
 //!
 //! It refuses to know sockets: a session is a cursor, a mailbox and a receiver of the tail.
 
+mod buyers;
 mod entry;
 mod members;
 mod tail;
@@ -24,6 +25,7 @@ use super::batch::{Batch, Cursor, FellBehind, Ring, Shared};
 use super::welcome::SharedSnapshot;
 use crate::shop::ShowFacts;
 
+pub(super) use buyers::Buyers;
 pub(super) use entry::Start;
 pub(super) use members::{Member, Members};
 pub(super) use tail::follow;
@@ -46,6 +48,7 @@ pub(super) struct Room {
     log: RwLock<RoomLog>,
     tail: watch::Sender<Tail>,
     pub(super) members: Members,
+    pub(super) buyers: Buyers,
     reactions: [AtomicU32; REACTIONS.len()],
 }
 
@@ -69,7 +72,7 @@ struct RoomLog {
 }
 
 impl Room {
-    pub(super) fn new(facts: ShowFacts, epoch: Epoch, fold: ShowFold) -> Self {
+    pub(super) fn new(facts: ShowFacts, epoch: Epoch, fold: ShowFold, buyers: Buyers) -> Self {
         let to = fold.offset();
         Self {
             facts,
@@ -84,6 +87,7 @@ impl Room {
                 audience_number: 0,
             }),
             members: Members::default(),
+            buyers,
             reactions: std::array::from_fn(|_| AtomicU32::new(0)),
         }
     }

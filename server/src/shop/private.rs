@@ -12,28 +12,49 @@ use crate::auth::Principal;
 use vetrina_store::ledger::{OrderRow, PAGE_ITEMS_MAX, PageRequest};
 
 impl Shop {
-    /// The whole private state of one buyer in a show.
+    /// The whole private state of one buyer in a show. The ledger is not asked when it is known that
+    /// the buyer has `no_order` at a version.
     ///
     /// # Errors
     /// `try_again` when a store does not answer.
-    pub async fn mine(&self, show: ShowId, buyer: UserId) -> Result<Mine, Refused> {
+    pub async fn mine(
+        &self,
+        show: ShowId,
+        buyer: UserId,
+        no_order: impl FnOnce(u64) -> bool,
+    ) -> Result<Mine, Refused> {
         // The hot part first: its version must not promise an order that is read too early.
         let hot = self
             .hot()
             .mine(show, buyer)
             .await
             .map_err(|error| self.refusal(error))?;
-        let orders = self
-            .ledger()
-            .orders_of_buyer(buyer, Some(show), ORDERS_MINE_MAX)
-            .await;
-        let orders = orders.map_err(|error| self.refusal(error))?;
+        let orders = if no_order(hot.version) {
+            Vec::new()
+        } else {
+            let orders = self
+                .ledger()
+                .orders_of_buyer(buyer, Some(show), ORDERS_MINE_MAX);
+            orders.await.map_err(|error| self.refusal(error))?
+        };
         Ok(Mine {
             reservations: hot.reservations,
             orders: orders.iter().map(OrderRow::view).collect(),
             waitlist: hot.waitlist,
             version: hot.version,
         })
+    }
+
+    /// Who has an order in a show, and a version of the show that this includes.
+    ///
+    /// # Errors
+    /// `try_again` when a store does not answer.
+    pub async fn buyers(&self, show: ShowId) -> Result<(u64, Vec<UserId>), Refused> {
+        // Nobody's state is empty: its version is what is asked.
+        let nobody = self.hot().mine(show, UserId(0)).await;
+        let version = nobody.map_err(|error| self.refusal(error))?.version;
+        let buyers = self.ledger().buyers_of_show(show).await;
+        Ok((version, buyers.map_err(|error| self.refusal(error))?))
     }
 
     /// The seller's desk as this role may see it: addresses for fulfilment only.

@@ -39,6 +39,19 @@ on_show('vetrina_mine', function(args)
   return { 'ok', status(), rows_of(ids), concat(taken) }
 end, READS)
 
+-- vetrina_rows. ARGV 4: a time. Result: 'ok', status, rows of the open reservations that are due
+-- then or later, so many; when the last of them is due, '' for none.
+on_show('vetrina_rows', function(args)
+  local from = unpack_bytes('>d', args[4])
+  local found = call('ZRANGE', K[DUE], digits(from), '+inf', 'BYSCORE', 'LIMIT', 0, LIMITS.desk,
+    'WITHSCORES')
+  local ids = {}
+  for i = 1, #found, 2 do
+    ids[#ids + 1] = found[i]
+  end
+  return { 'ok', status(), rows_of(ids), found[#found] or '' }
+end, READS)
+
 -- vetrina_desk. Result: 'ok', status, rows of the open reservations that are due first.
 on_show('vetrina_desk', function()
   return { 'ok', status(), rows_of(call('ZRANGE', K[DUE], 0, LIMITS.desk - 1)) }

@@ -229,7 +229,8 @@ on_show('vetrina_notify', function(args)
   return { 'ok', finish() }
 end)
 
--- S: seated again; D: dropped and told; K: known already; N: nothing to be seated.
+-- S: seated again; X: it has run out; D: it does not fit, which is told like an expiry; K: known
+-- already; N: nothing to be seated.
 local function reseat_row(row)
   local id, listing, buyer = id_in(row), listing_in(row), buyer_in(row)
   if row_of(id) then
@@ -250,13 +251,15 @@ local function reseat_row(row)
   r.seated = true
   expire(r)
   local quantity = quantity_in(row)
+  local fate = is_open(r) and 'S' or 'X'
   local fits = quantity <= available(l)
     and units_of(listing, buyer) + quantity <= l.per_buyer
-  if r.state ~= 'X' and not fits then
+  if fate == 'S' and not fits then
     close(r, 'X')
+    fate = 'D'
   end
   tell_of(add_row(r))
-  return is_open(r) and 'S' or 'D'
+  return fate
 end
 
 -- vetrina_reseat. ARGV 4...: rows. Result: 'ok', status, a letter for each, see above.

@@ -21,7 +21,10 @@ const READERS_MAX: u32 = 4;
 const READER_WAIT: Duration = Duration::from_secs(2);
 /// How long a connection waits for a lock of another process (a backup, a shell).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// The WAL file is cut down to this after a checkpoint, bytes.
+/// The WAL is copied into the file when it has so many pages of 4 KiB: a rush touches the same pages
+/// of the indexes again and again, and each is copied once.
+const CHECKPOINT_PAGES: &str = "16384";
+/// The WAL file is cut down to this after a checkpoint, bytes: as much as those pages.
 const WAL_BYTES_KEPT: &str = "67108864";
 /// Page cache of a connection, in KiB when negative.
 const CACHE_KIB: &str = "-32768";
@@ -112,6 +115,7 @@ fn write_options(path: &Path) -> SqliteConnectOptions {
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(BUSY_TIMEOUT)
+        .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
         .pragma("journal_size_limit", WAL_BYTES_KEPT)
         .pragma("cache_size", CACHE_KIB)
         .statement_cache_capacity(256)

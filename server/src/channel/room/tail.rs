@@ -141,6 +141,7 @@ impl Follower {
         match notice {
             Ok(notice) => {
                 self.room.members.deliver(&notice);
+                self.room.buyers.hear(&notice);
                 Round::Goes
             }
             Err(error) => {

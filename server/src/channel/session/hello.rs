@@ -112,7 +112,11 @@ async fn welcome<S: AsyncRead + AsyncWrite + Unpin>(
     // The mailbox first: from here on no private fact is missed, and those that `mine` has already
     // are recognised by their version.
     let member = join(channel, show, &who).await?;
-    let (mine, ()) = tokio::join!(shop.mine(show, who.user), channel.people.greet(who.user));
+    let no_order = |version| member.room.buyers.has_none(who.user, version);
+    let (mine, ()) = tokio::join!(
+        shop.mine(show, who.user, no_order),
+        channel.people.greet(who.user)
+    );
     let mine = mine?;
     let desk = if who.is_staff() {
         Some(shop.desk(show, who.role).await?)

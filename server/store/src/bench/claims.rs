@@ -23,8 +23,8 @@ use crate::ledger::{
     ShowRow, open,
 };
 
-/// Buyers of the second part: enough to fill every batch while the one before is written.
-const BUYERS_AT_ONCE: usize = 1_024;
+/// Buyers of the second part: enough to fill a batch while the one before is written.
+const BUYERS_AT_ONCE: usize = 4_096;
 
 /// What was measured.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -276,6 +276,8 @@ pub trait Orders: Send + Sync {
         show: Option<ShowId>,
         limit: u32,
     ) -> Result<Vec<OrderRow>, StoreError>;
+    /// Everybody who has an order in this show, each once.
+    async fn buyers_of_show(&self, show: ShowId) -> Result<Vec<UserId>, StoreError>;
     /// A show's orders, newest first.
     async fn orders_of_show(
         &self,

@@ -22,11 +22,11 @@ pub use entries::{NoticesEntry, PrivateNotice, log_entry, notices_entry};
 pub use shared::{Lease, lease, recall, release_lease, remember, take, viewers};
 pub use show::{
     Batch, OpenShow, Opened, Reseated, ShowStatus, append, append_after, apply, close, desk, mine,
-    notify, open, publish, report_viewers, reseat, status, trim,
+    notify, open, publish, report_viewers, reseat, rows, status, trim,
 };
 
 /// Grows with every change of the library that a node must notice: `vetrina_version` answers it.
-pub const LIBRARY_VERSION: &str = "1";
+pub const LIBRARY_VERSION: &str = "2";
 /// Most commands in one [`apply`].
 pub const BATCH_MAX: usize = 64;
 

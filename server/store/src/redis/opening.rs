@@ -11,7 +11,7 @@ use vetrina_core::hot::{HotCommand, Restore};
 use vetrina_core::show::ShowFold;
 use vetrina_protocol::event::Event;
 use vetrina_protocol::id::ListingId;
-use vetrina_protocol::time::Epoch;
+use vetrina_protocol::time::{Epoch, UnixMs};
 use vetrina_protocol::view::{Listing, ShowState};
 
 use super::functions::{self, BATCH_MAX, Belief, OpenShow, Opened, ShowStatus};
@@ -36,8 +36,9 @@ const ATTEMPTS_MAX: usize = 8;
 /// Rows seated by one call: below a millisecond of Redis' time each.
 const ROWS_PER_CALL: usize = 200;
 
-/// What an opening came to, once it is over.
-pub(super) type Outcome = watch::Receiver<Option<Result<Arc<Local>, StoreError>>>;
+/// What an opening came to, once it is over. Not the room itself: who still listens would keep a
+/// lost one alive.
+pub(super) type Outcome = watch::Receiver<Option<Result<(), StoreError>>>;
 
 /// The show, open here and in Redis, waited for as long as `patience`. The opening goes on when
 /// nobody waits for it any more.
@@ -49,9 +50,11 @@ pub(super) async fn wait(
     let mut outcome = show.opening(|| begin(inner, show));
     let over = tokio::time::timeout(patience, outcome.wait_for(Option::is_some)).await;
     match over {
-        Ok(Ok(outcome)) => outcome.clone().unwrap_or_else(|| Err(not_yet())),
-        Ok(Err(_)) | Err(_) => Err(not_yet()),
+        Ok(Ok(outcome)) => outcome.clone().unwrap_or_else(|| Err(not_yet()))?,
+        Ok(Err(_)) | Err(_) => return Err(not_yet()),
     }
+    // Lost again already: whoever asks next opens it anew.
+    show.local().ok_or_else(not_yet)
 }
 
 fn not_yet() -> StoreError {
@@ -78,15 +81,13 @@ fn begin(inner: &Arc<Inner>, show: &Arc<Show>) -> Outcome {
     outcome
 }
 
-async fn open(inner: &Arc<Inner>, show: &Arc<Show>) -> Result<Arc<Local>, StoreError> {
+async fn open(inner: &Arc<Inner>, show: &Arc<Show>) -> Result<(), StoreError> {
     let _nobody_closes = show.changing.lock().await;
-    if let Some(local) = show.local() {
-        return Ok(local);
+    if show.local().is_none() {
+        show.set_local(Some(join_or_build(inner, show).await?));
+        inner.followed.notify_one();
     }
-    let local = join_or_build(inner, show).await?;
-    show.set_local(Some(Arc::clone(&local)));
-    inner.followed.notify_one();
-    Ok(local)
+    Ok(())
 }
 
 async fn join_or_build(inner: &Arc<Inner>, show: &Show) -> Result<Arc<Local>, StoreError> {
@@ -196,7 +197,28 @@ async fn join(
         Err(failure) => return Err(failure.into()),
     }
     contribute(inner, show, epoch).await?;
-    Ok(Some(local))
+    match refresh(inner, show, epoch).await {
+        Ok(()) => Ok(Some(local)),
+        Err(Failure::NotOpen(_)) => Ok(None),
+        Err(failure) => Err(failure.into()),
+    }
+}
+
+/// From now on this node remembers what Redis has. Changes since `local` was made come as notices.
+async fn refresh(inner: &Inner, show: &Show, epoch: Epoch) -> Result<(), Failure> {
+    let mut open = Vec::new();
+    let mut from = Some(UnixMs(0));
+    while let Some(at) = from {
+        let make = |belief: Belief<'_>| {
+            let epoch = Some(epoch);
+            functions::rows(&show.keys, Belief { epoch, ..belief }, at)
+        };
+        let (rows, next) = inner.call(&show.keys, false, make).await?;
+        open.extend(rows);
+        from = next;
+    }
+    show.remembered().refresh(open);
+    Ok(())
 }
 
 /// Another node builds this epoch, or built it, and does not remember all that this one does.
@@ -379,7 +401,8 @@ impl Builder<'_> {
             let seats = self.inner.call(keys, true, make).await?;
             if !seats.dropped.is_empty() {
                 let dropped = seats.dropped.len();
-                tracing::warn!(show = %self.show.id, dropped, "reservations do not fit any more");
+                tracing::warn!(show = %self.show.id, epoch = self.epoch.0, dropped,
+                    reservations = ?seats.dropped, "promises are broken: no units are left for them");
             }
         }
         Ok(())

@@ -29,12 +29,23 @@ pub(super) struct Remembered {
 
 impl Remembered {
     /// Rows that an answer to this node spoke of. The tail may have brought newer ones already:
-    /// what is known stays.
+    /// what is known stays, unless the row has closed, which is for ever.
     pub(super) fn answered(&mut self, rows: Vec<ReservationRow>) {
         for row in rows {
-            if !self.rows.contains_key(&row.id) {
+            if row.closed_at.is_some() || !self.rows.contains_key(&row.id) {
                 self.put(row);
             }
+        }
+    }
+
+    /// These are open, and no others: what a loss or other nodes closed meanwhile must not be
+    /// seated after the next loss, in the place of what is still true.
+    pub(super) fn refresh(&mut self, open: Vec<ReservationRow>) {
+        let ids: BTreeSet<ReservationId> = open.iter().map(|row| row.id).collect();
+        self.rows
+            .retain(|id, row| !row.is_open() || ids.contains(id));
+        for row in open {
+            self.put(row);
         }
     }
 
@@ -139,5 +150,53 @@ impl Remembered {
             self.closed.pop_first();
             self.rows.remove(&id);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vetrina_protocol::money::{Currency, Money};
+    use vetrina_protocol::view::ReservationState;
+
+    use super::*;
+
+    fn row(id: u128, closed_at: Option<UnixMs>) -> ReservationRow {
+        ReservationRow {
+            id: ReservationId(id),
+            listing: ListingId(1),
+            buyer: UserId(id),
+            buyer_name: "Ada".into(),
+            quantity: 1,
+            unit_price: Money::new(1_990, Currency::EUR),
+            state: closed_at.map_or(ReservationState::Reserved, |_| ReservationState::Released),
+            expires_at: UnixMs(60_000),
+            extensions_used: 0,
+            from_waitlist: false,
+            media_time: None,
+            order: None,
+            fence_at: None,
+            seated: closed_at.is_none(),
+            closed_at,
+        }
+    }
+
+    fn open(remembered: &Remembered) -> Vec<u128> {
+        let rows = remembered.rows();
+        assert_eq!(remembered.open(), rows.len());
+        rows.iter().map(|row| row.id.0).collect()
+    }
+
+    #[test]
+    fn what_has_closed_is_not_seated_again() {
+        let mut remembered = Remembered::default();
+        remembered.answered((1..=4).map(|id| row(id, None)).collect());
+        remembered.answered(vec![row(2, Some(UnixMs(5)))]);
+        assert_eq!(open(&remembered), [1, 3, 4]);
+        // What the tail brought is newer than what an answer repeats.
+        remembered.answered(vec![row(2, None)]);
+        assert_eq!(open(&remembered), [1, 3, 4]);
+        // 3 was closed while nobody here followed; another node made 5.
+        remembered.refresh(vec![row(1, None), row(4, None), row(5, None)]);
+        assert_eq!(open(&remembered), [1, 4, 5]);
     }
 }

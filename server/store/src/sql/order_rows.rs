@@ -56,6 +56,14 @@ pub(super) async fn of_buyer(
     with_lines(db, rows).await
 }
 
+pub(super) async fn buyers_of(db: &mut Db<'_>, show: ShowId) -> sqlx::Result<Vec<UserId>> {
+    let rows = query("SELECT DISTINCT buyer FROM orders WHERE show = $1")
+        .bind(show)
+        .fetch_all(db)
+        .await?;
+    rows.iter().map(|row| row.id("buyer")).collect()
+}
+
 pub(super) async fn of_show(
     db: &mut Db<'_>,
     show: ShowId,

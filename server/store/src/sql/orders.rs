@@ -50,6 +50,11 @@ impl<D: Dialect> Orders for SqlLedger<D> {
         .await
     }
 
+    async fn buyers_of_show(&self, show: ShowId) -> Result<Vec<UserId>, StoreError> {
+        self.read(show, |db, show| Box::pin(order_rows::buyers_of(db, *show)))
+            .await
+    }
+
     async fn orders_of_show(
         &self,
         show: ShowId,

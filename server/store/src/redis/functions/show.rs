@@ -296,6 +296,35 @@ pub fn desk(keys: &ShowKeys, belief: Belief<'_>) -> Call<HotDesk> {
     })
 }
 
+/// Open reservations whose time is `from` or later, so many, soonest first. The second: from where
+/// to ask on; `None` at the end.
+///
+/// # Errors
+/// As [`apply`].
+pub fn rows(
+    keys: &ShowKeys,
+    belief: Belief<'_>,
+    from: UnixMs,
+) -> Result<Call<(Vec<ReservationRow>, Option<UnixMs>)>, CallError> {
+    let mut to = Writer::default();
+    to.ms(from.0);
+    let mut cmd = on_show("vetrina_rows", keys, belief);
+    cmd.arg(to.finish()?);
+    Ok(Call::new(cmd, move |value| {
+        let parts = opened(value)?;
+        let [_, rows, last] = parts.as_slice() else {
+            return Err(CallError::Malformed("rows"));
+        };
+        let rows = Reader::new(bytes(rows)?).rows()?;
+        let last = std::str::from_utf8(bytes(last)?).ok();
+        let last = last.and_then(|last| last.parse().ok()).map(UnixMs);
+        // So many at one millisecond that they fill a page: the rest is told by notices.
+        let next = last.map(|last| last.max(from.plus_ms(1)));
+        let is_last = rows.len() < DESK_RESERVATIONS_MAX;
+        Ok((rows, next.filter(|_| !is_last)))
+    }))
+}
+
 /// Nothing but the status.
 pub fn status(keys: &ShowKeys, belief: Belief<'_>) -> Call<ShowStatus> {
     Call::new(on_show("vetrina_status", keys, belief), only_status)
@@ -308,8 +337,8 @@ pub struct Reseated {
     pub status: ShowStatus,
     /// Open again.
     pub seated: Vec<ReservationId>,
-    /// Their units are somebody else's by now, or their time ran out: closed as expired, and their
-    /// buyers were told.
+    /// Their units are somebody else's by now: closed as expired, and their buyers were told. Those
+    /// whose time ran out are in neither list.
     pub dropped: Vec<ReservationId>,
 }
 

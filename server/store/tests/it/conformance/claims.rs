@@ -110,6 +110,9 @@ pub(crate) async fn a_hot_sku_is_never_oversold<B: Backend>(world: World<B>) {
     assert!(refused.contains(&RefusalCode::SoldOut), "{refused:?}");
     let row = world.row(listing.id).await;
     assert_eq!((row.claimed, row.total, row.paid), (100, 100, 0));
+    let known = world.ledger.buyers_of_show(listing.show).await;
+    let known = known.expect("read");
+    assert_eq!(known.iter().collect::<BTreeSet<_>>().len(), known.len());
     for buyer in buyers {
         let orders = world
             .ledger
@@ -117,6 +120,7 @@ pub(crate) async fn a_hot_sku_is_never_oversold<B: Backend>(world: World<B>) {
             .await
             .expect("read");
         assert!(orders.len() <= 2, "two per buyer");
+        assert_eq!(known.contains(&buyer), !orders.is_empty());
     }
 }
 

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use redis::Connection;
 use redis::streams::StreamRangeReply;
 use vetrina_core::hot::{HotAnswer, HotCommand};
+use vetrina_core::reservation::ReservationRow;
 use vetrina_core::show::{Folded, ShowFold};
 use vetrina_protocol::event::LoggedEvent;
 use vetrina_protocol::time::{Epoch, Offset, UnixMs};
@@ -388,8 +389,35 @@ impl Stage {
         let mut expected: Vec<_> = self.model.stock.desk().collect();
         expected.sort_by_key(|it| (it.reservation.expires_at_ms, it.reservation.id));
         assert_eq!(desk, expected, "{}", self.what);
+        let (keys, identity) = (self.keys.clone(), self.identity.clone());
+        let belief = Belief {
+            identity: &identity,
+            epoch: Some(self.epoch),
+            clock: Some(self.clock),
+        };
+        let open = open_rows(&mut self.redis, &keys, belief);
+        let mut open: Vec<_> = open.iter().map(ReservationRow::view).collect();
+        open.sort_by_key(|it| (it.expires_at_ms, it.id));
+        let expected: Vec<_> = expected.into_iter().map(|it| it.reservation).collect();
+        assert_eq!(open, expected, "{}", self.what);
         self.model.stock.check().expect("core adds up");
     }
+}
+
+/// All open reservations, read as a node does that joins.
+pub(super) fn open_rows(
+    redis: &mut Connection,
+    keys: &ShowKeys,
+    belief: Belief<'_>,
+) -> Vec<ReservationRow> {
+    let (mut open, mut from) = (Vec::new(), Some(UnixMs(0)));
+    while let Some(at) = from {
+        let call = functions::rows(keys, belief, at).expect("a call");
+        let (rows, next) = run(redis, &call).expect("rows");
+        open.extend(rows);
+        from = next;
+    }
+    open
 }
 
 /// What an answer is, for the list of what came up.

@@ -2,17 +2,21 @@
 //! failing function leaves behind.
 
 use redis::Connection;
-use vetrina_core::hot::{HotCommand, Restore};
+use vetrina_core::hot::{HotCommand, Mirror, Restore};
 use vetrina_core::limits::{Rate, TokenBucket};
 use vetrina_core::presence::Presence;
+use vetrina_core::reservation::ReservationRow;
 use vetrina_protocol::event::{Event, PrivateEvent};
-use vetrina_protocol::id::{ListingId, ShowId, UserId};
+use vetrina_protocol::id::{ListingId, ReservationId, ShowId, UserId};
+use vetrina_protocol::money::{Currency, Money};
 use vetrina_protocol::time::{Epoch, Offset, UnixMs};
+use vetrina_protocol::view::ReservationState;
 use vetrina_store::redis::functions::{
     self, Belief, CallError, NotOpen, OpenShow, Opened, ShowStatus,
 };
 use vetrina_store::redis::keys::{Keys, ShowKeys};
 
+use super::play::open_rows;
 use super::{redis_with_library, run};
 use crate::conformance::Dice;
 
@@ -260,4 +264,56 @@ fn nobody_trusts_what_a_failing_function_left() {
         run(&mut redis, &status),
         Err(CallError::NotOpen(NotOpen::Missing))
     );
+}
+
+/// More rows than a page has, ten of each due at one millisecond.
+#[test]
+fn all_open_rows_are_read_by_pages() {
+    const ROWS: u128 = 1_203;
+    let server = redis_with_library();
+    let mut redis = server.connect().expect("connected");
+    let status = open_and_restore(&mut redis);
+    let listing = ListingId(7);
+    let mirror = HotCommand::Mirror(Mirror {
+        listing,
+        total: 5_000,
+        claimed: 0,
+        paid: 0,
+        per_buyer: 10,
+        unit_price: Money::new(1_990, Currency::EUR),
+        version: 1,
+        buyer_units: Vec::new(),
+        settled: Vec::new(),
+    });
+    let call = functions::apply(&keys(), belief(Some(1)), &[mirror]).expect("a call");
+    run(&mut redis, &call).expect("mirrored");
+    let row = |number: u128| ReservationRow {
+        id: ReservationId(number + 1),
+        listing,
+        buyer: UserId(number + 1),
+        buyer_name: "Ada".into(),
+        quantity: 1,
+        unit_price: Money::new(1_990, Currency::EUR),
+        state: ReservationState::Reserved,
+        expires_at: status
+            .now
+            .plus_ms(60_000 + i64::try_from(number / 10).expect("small")),
+        extensions_used: 0,
+        from_waitlist: false,
+        media_time: None,
+        order: None,
+        fence_at: None,
+        seated: true,
+        closed_at: None,
+    };
+    let rows: Vec<ReservationRow> = (0..ROWS).map(row).collect();
+    for rows in rows.chunks(200) {
+        let call = functions::reseat(&keys(), belief(Some(1)), rows).expect("a call");
+        let seats = run(&mut redis, &call).expect("seated");
+        assert_eq!((seats.seated.len(), seats.dropped.len()), (rows.len(), 0));
+    }
+    let mut read = open_rows(&mut redis, &keys(), belief(Some(1)));
+    read.sort_by_key(|row| row.id);
+    read.dedup();
+    assert_eq!(read, rows);
 }

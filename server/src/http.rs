@@ -86,6 +86,8 @@ pub(crate) fn routers(parts: Parts, pay_origin: Option<&str>) -> Routers {
         .merge(video_routes())
         .merge(webhook_route())
         .merge(plain_routes());
+    #[cfg(test)]
+    let public = public.route("/test/echo", get(channel::echo));
     Routers {
         public: finish(public, &shared),
         ops: finish(ops_routes(), &shared),

@@ -8,6 +8,7 @@
     reason = "a command line program"
 )]
 
+mod autobahn;
 mod debian;
 mod demo;
 mod metrics;

@@ -47,7 +47,13 @@ impl Repository {
 
     /// The search path for programs: what was installed into the clone comes first.
     pub(crate) fn path(&self) -> Result<OsString, String> {
-        let local = ["node/node_modules/.bin", "venv/bin"].map(|folder| self.local(folder));
+        let local = [
+            "node/node_modules/.bin",
+            "venv/bin",
+            "autobahn/bin",
+            "cargo/bin",
+        ]
+        .map(|folder| self.local(folder));
         let inherited = env::var_os("PATH").unwrap_or_default();
         // Debian keeps its servers where an ordinary user's PATH does not look.
         let servers = ["/usr/sbin", "/sbin"].map(PathBuf::from);

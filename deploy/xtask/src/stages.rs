@@ -4,14 +4,17 @@
 use crate::debian::{self, Package};
 use crate::repository::in_file;
 use crate::run::{Runner, answer};
-use crate::verify::{Lane, Stage};
-use crate::{metrics, node, python, web};
+use crate::verify::{Fetch, Lane, Stage};
+use crate::{autobahn, metrics, node, python, web};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
 /// Stages of `--long`.
 pub(crate) const LONG: &[&str] = &["control"];
+
+/// Stages whose tools cannot be had everywhere, and what fetches them: skipped where it fails.
+pub(crate) const OPTIONAL: &[(&str, Fetch)] = &[("autobahn", autobahn::ensure)];
 
 pub(crate) const STAGES: &[Stage] = &[
     Stage {
@@ -65,6 +68,19 @@ pub(crate) const STAGES: &[Stage] = &[
         // The server embeds the pages, and what measures time wants the machine for itself.
         after: &["setup", "web"],
         run: |runner| runner.run_in("", "cargo", &["nextest", "run", "--workspace", "--locked"]),
+    },
+    Stage {
+        name: "autobahn",
+        about: "Autobahn's fuzzing client finds no fault in our WebSocket (247 cases)",
+        lane: Lane::Front,
+        after: &["setup"],
+        run: |runner| {
+            let mut tests = runner.command("cargo")?;
+            tests.args(["nextest", "run", "--locked", "--workspace", "--lib"]);
+            tests.args(["-E", "test(autobahn_finds_no_fault)", "--no-tests", "fail"]);
+            tests.args(["--run-ignored", "only"]);
+            runner.run(tests.args(["--success-output", "immediate"]))
+        },
     },
     Stage {
         name: "breakages",

@@ -3,9 +3,10 @@
 
 use crate::repository::{Repository, in_file};
 use crate::run::Runner;
-use crate::stages::{LONG, STAGES};
+use crate::stages::{LONG, OPTIONAL, STAGES};
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 use std::sync::{Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -21,6 +22,9 @@ pub(crate) struct Stage {
     pub(crate) after: &'static [&'static str],
     pub(crate) run: fn(&Runner<'_>) -> Result<(), String>,
 }
+
+/// What fetches something that cannot be had everywhere; an error says why it cannot be had here.
+pub(crate) type Fetch = fn(&Runner<'_>) -> Result<(), String>;
 
 /// Stages of one lane run one after another, the two lanes beside each other: cargo keeps one
 /// core busy for minutes that npm and apt spend waiting for the network.
@@ -40,7 +44,8 @@ cargo verify [-- OPTIONS]
   --only NAME   runs one stage, and expects what comes before it to be done (repeatable)
   --skip NAME   leaves one stage out (repeatable)
 
-Without options: every stage but those of --long. Ends with 0 only when all of them passed.
+Without options: every stage but those of --long. Ends with 0 only when none of them failed. A stage
+whose tools cannot be had on this machine is skipped, by its name and with the reason.
 ";
 
 /// Runs what the arguments ask for.
@@ -133,7 +138,26 @@ struct Board {
 #[derive(Clone)]
 struct Ended {
     took: Duration,
-    failure: Option<String>,
+    outcome: Outcome,
+}
+
+#[derive(Clone)]
+enum Outcome {
+    Passed,
+    /// With the reason.
+    Skipped(String),
+    /// With what went wrong.
+    Failed(String),
+}
+
+impl Outcome {
+    const fn word(&self) -> &'static str {
+        match self {
+            Self::Passed => "ok",
+            Self::Skipped(_) => "skipped",
+            Self::Failed(_) => "FAILED",
+        }
+    }
 }
 
 impl Board {
@@ -159,11 +183,8 @@ impl Board {
         drop(self.changed.wait_while(ended, waits).expect("as above"));
     }
 
-    fn note(&self, stage: &Stage, took: Duration, outcome: Result<(), String>) {
-        let ended = Ended {
-            took,
-            failure: outcome.err(),
-        };
+    fn note(&self, stage: &Stage, took: Duration, outcome: Outcome) {
+        let ended = Ended { took, outcome };
         self.ended
             .lock()
             .expect("as above")
@@ -175,33 +196,35 @@ impl Board {
     fn report(&self, wanted: &[&'static Stage], took: Duration) -> Result<(), String> {
         let ended = self.ended.lock().expect("as above");
         println!("\nverify: {:.1} s", took.as_secs_f64());
-        let mut failed = Vec::new();
+        let (mut failed, mut skipped) = (Vec::new(), Vec::new());
         for stage in wanted {
             let Some(end) = ended.get(stage.name) else {
                 return Err(format!("stage {} never ran: a fault of xtask", stage.name));
             };
-            let word = if end.failure.is_some() {
-                "FAILED"
-            } else {
-                "ok"
-            };
             println!(
-                "  {:<10} {word:<6} {:>7.1} s",
+                "  {:<10} {:<7} {:>7.1} s",
                 stage.name,
+                end.outcome.word(),
                 end.took.as_secs_f64()
             );
-            if let Some(failure) = &end.failure {
-                failed.push((stage.name, failure.clone()));
+            match &end.outcome {
+                Outcome::Passed => {}
+                Outcome::Skipped(reason) => skipped.push((stage.name, reason)),
+                Outcome::Failed(failure) => failed.push((stage.name, failure)),
             }
+        }
+        for (name, reason) in &skipped {
+            println!("\n{name} was skipped: {reason}");
         }
         for (name, failure) in &failed {
             println!("\n{name}: {failure}\n  rerun it alone: cargo verify -- --only {name}");
         }
-        println!(
-            "\n{} passed, {} failed",
-            wanted.len() - failed.len(),
-            failed.len()
-        );
+        let passed = wanted.len() - failed.len() - skipped.len();
+        let mut line = format!("{passed} passed, {} failed", failed.len());
+        if !skipped.is_empty() {
+            line += &format!(", {} skipped", skipped.len());
+        }
+        println!("\n{line}");
         if failed.is_empty() {
             Ok(())
         } else {
@@ -223,34 +246,57 @@ fn run_lane(
         let began = Instant::now();
         let outcome = match lane {
             Lane::Back if !alone => run_in_background(repository, stage),
-            _ => (stage.run)(&Runner::terminal(repository)),
+            _ => attempt(&Runner::terminal(repository), stage),
         };
-        let took = began.elapsed();
-        let word = if outcome.is_ok() { "ok" } else { "FAILED" };
+        let (took, word) = (began.elapsed(), outcome.word());
         println!("<== {} {word} in {:.1} s", stage.name, took.as_secs_f64());
         board.note(stage, took, outcome);
     }
 }
 
+/// Fetches what the stage needs beyond what every machine has, and runs it.
+fn attempt(runner: &Runner<'_>, stage: &Stage) -> Outcome {
+    let optional = OPTIONAL.iter().find(|(name, _)| *name == stage.name);
+    if let Some((_, fetch)) = optional
+        && let Err(reason) = fetch(runner)
+    {
+        return Outcome::Skipped(reason);
+    }
+    match (stage.run)(runner) {
+        Ok(()) => Outcome::Passed,
+        Err(failure) => Outcome::Failed(failure),
+    }
+}
+
 /// Keeps the stage's output in a file; shows the end of it if the stage fails.
-fn run_in_background(repository: &Repository, stage: &Stage) -> Result<(), String> {
-    const LINES_SHOWN: usize = 120;
+fn run_in_background(repository: &Repository, stage: &Stage) -> Outcome {
     let file = repository
         .local("verify")
         .join(format!("{}.log", stage.name));
-    let outcome = (stage.run)(&Runner::file(repository, file.clone())?);
-    if outcome.is_err() {
-        let bytes = fs::read(&file).map_err(|error| in_file(&file, &error))?;
-        let text = String::from_utf8_lossy(&bytes);
-        let lines: Vec<&str> = text.lines().collect();
-        let shown = &lines[lines.len().saturating_sub(LINES_SHOWN)..];
-        println!(
-            "--- the end of {}\n{}\n---",
-            file.display(),
-            shown.join("\n")
-        );
+    let outcome = match Runner::file(repository, file.clone()) {
+        Ok(runner) => attempt(&runner, stage),
+        Err(failure) => return Outcome::Failed(failure),
+    };
+    if let Outcome::Failed(failure) = &outcome
+        && let Err(unread) = show_end(&file)
+    {
+        return Outcome::Failed(format!("{failure}; {unread}"));
     }
     outcome
+}
+
+fn show_end(file: &Path) -> Result<(), String> {
+    const LINES_SHOWN: usize = 120;
+    let bytes = fs::read(file).map_err(|error| in_file(file, &error))?;
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<&str> = text.lines().collect();
+    let shown = &lines[lines.len().saturating_sub(LINES_SHOWN)..];
+    println!(
+        "--- the end of {}\n{}\n---",
+        file.display(),
+        shown.join("\n")
+    );
+    Ok(())
 }
 
 #[cfg(test)]
@@ -311,13 +357,21 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_reported_and_counts() {
+    fn a_failure_is_reported_and_counts_but_a_skip_does_not() {
         let wanted: Vec<&Stage> = STAGES.iter().take(2).collect();
         let board = Board::new(&wanted);
-        board.note(wanted[0], Duration::ZERO, Ok(()));
-        board.note(wanted[1], Duration::ZERO, Err("broken".into()));
+        board.note(wanted[0], Duration::ZERO, Outcome::Passed);
+        board.note(wanted[1], Duration::ZERO, Outcome::Failed("broken".into()));
         assert!(board.report(&wanted, Duration::ZERO).is_err());
-        board.note(wanted[1], Duration::ZERO, Ok(()));
+        board.note(wanted[1], Duration::ZERO, Outcome::Skipped("none".into()));
         assert!(board.report(&wanted, Duration::ZERO).is_ok());
+    }
+
+    #[test]
+    fn what_is_long_or_optional_is_a_stage() {
+        let optional = OPTIONAL.iter().map(|(name, _)| name);
+        for name in optional.chain(LONG) {
+            assert!(STAGES.iter().any(|stage| stage.name == *name), "{name}");
+        }
     }
 }

@@ -1,11 +1,14 @@
 //! One WebSocket of one person. This file opens it: checks the request's Origin and sub-protocol,
-//! takes a place at the door, answers the handshake. `hello` finds out who it is, `running` serves
-//! the session until it ends.
+//! takes a place at the door, answers the handshake, and says goodbye. `hello` finds out who it is,
+//! `running` drives the socket until the session ends, `shopping` is what its messages mean.
 //!
 //! It refuses to know what commands do.
 
+#[cfg(test)]
+mod echo;
 mod hello;
 mod running;
+mod shopping;
 
 use std::net::IpAddr;
 
@@ -17,6 +20,7 @@ use axum::http::header::{
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::response::Response;
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -44,8 +48,26 @@ impl Channel {
         &self,
         show: ShowId,
         address: IpAddr,
-        mut request: Request,
+        request: Request,
     ) -> Result<Response, Refused> {
+        let (response, accepted) = self.accept(address, request)?;
+        let channel = self.clone();
+        tokio::spawn(async move {
+            let Some((mut socket, encoding, place)) = accepted.opened().await else {
+                return;
+            };
+            let end = channel.serve(show, encoding, &mut socket).await;
+            channel.say_goodbye(socket, place, end).await;
+        });
+        Ok(response)
+    }
+
+    /// The handshake: its answer, and what comes of it.
+    fn accept(
+        &self,
+        address: IpAddr,
+        mut request: Request,
+    ) -> Result<(Response, Accepted), Refused> {
         self.check_origin(request.headers())?;
         let encoding = encoding(request.headers())?;
         let accept = accept_key(&request)?;
@@ -61,15 +83,11 @@ impl Channel {
             .inner
             .admission
             .enter(address, self.inner.shop.clock().now())?;
-        let upgrade = hyper::upgrade::on(&mut request);
-        let channel = self.clone();
-        tokio::spawn(async move {
-            // A client that went away before the answer needs none.
-            if let Ok(upgraded) = upgrade.await {
-                let socket = Socket::new(TokioIo::new(upgraded));
-                channel.serve(show, encoding, socket, place).await;
-            }
-        });
+        let accepted = Accepted {
+            upgrade: hyper::upgrade::on(&mut request),
+            encoding,
+            place,
+        };
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         let headers = response.headers_mut();
@@ -78,28 +96,36 @@ impl Channel {
         headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
         let chosen = HeaderValue::from_static(encoding.subprotocol());
         headers.insert(SEC_WEBSOCKET_PROTOCOL, chosen);
-        Ok(response)
+        Ok((response, accepted))
     }
 
-    /// One session from its first byte to its last.
+    /// One session from its first message to its end.
     async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         show: ShowId,
         encoding: Encoding,
-        mut socket: Socket<S>,
-        place: Place,
-    ) {
-        let end = match hello(&self.inner, show, encoding, &mut socket).await {
+        socket: &mut Socket<S>,
+    ) -> End {
+        match hello(&self.inner, show, encoding, socket).await {
             Ok(session) => {
                 let metrics = self.inner.shop.metrics();
                 metrics.session_joined();
-                let end = session.run(&mut socket).await;
+                let end = session.run(socket).await;
                 metrics.session_ended(end.code() as u16);
                 end
             }
             Err(NotWelcome(end)) => end,
-        };
-        // Its place and its room are free before the goodbye, which may take as long as it likes.
+        }
+    }
+
+    /// Ends the connection. The session is over and its room has let it go already, so that this
+    /// may take as long as it likes.
+    async fn say_goodbye<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        mut socket: Socket<S>,
+        place: Place,
+        end: End,
+    ) {
         let goodbye = async {
             match end {
                 End::Gone => socket.finish().await,
@@ -135,6 +161,23 @@ impl Channel {
             "pages of this origin may not open the channel; the operator can allow it with \
              --allowed-origins",
         ))
+    }
+}
+
+/// A handshake that was answered well.
+struct Accepted {
+    upgrade: OnUpgrade,
+    encoding: Encoding,
+    place: Place,
+}
+
+impl Accepted {
+    /// The socket, once the answer was sent; `None` for a client that went away before: it needs
+    /// none.
+    async fn opened(self) -> Option<(Socket<TokioIo<Upgraded>>, Encoding, Place)> {
+        let upgraded = self.upgrade.await.ok()?;
+        let socket = Socket::new(TokioIo::new(upgraded));
+        Some((socket, self.encoding, self.place))
     }
 }
 

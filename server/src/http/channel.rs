@@ -21,3 +21,13 @@ pub(super) async fn open(
 ) -> Result<Response, HttpError> {
     Ok(shared.channel.open(show, address, request).await?)
 }
+
+/// A session of the same kind that sends back what it hears: what Autobahn's fuzzing client tests.
+#[cfg(test)]
+pub(super) async fn echo(
+    State(shared): State<Arc<Shared>>,
+    ClientAddress(address): ClientAddress,
+    request: Request,
+) -> Result<Response, HttpError> {
+    Ok(shared.channel.echo(address, request)?)
+}

@@ -14,7 +14,8 @@ use vetrina_protocol::server::Welcome;
 use vetrina_protocol::view::Role;
 
 use super::End;
-use super::running::{Session, Versions};
+use super::running::Session;
+use super::shopping::{Shopping, Versions};
 use crate::auth::Principal;
 use crate::channel::Inner;
 use crate::channel::limits::HELLO_DEADLINE;
@@ -36,7 +37,7 @@ pub(super) async fn hello<S: AsyncRead + AsyncWrite + Unpin>(
     show: ShowId,
     encoding: Encoding,
     socket: &mut Socket<S>,
-) -> Result<Session, NotWelcome> {
+) -> Result<Session<Shopping>, NotWelcome> {
     let first = tokio::time::timeout(HELLO_DEADLINE, first_frame(encoding, socket)).await;
     let mut messages = match first {
         Ok(messages) => messages.map_err(NotWelcome)?,
@@ -46,12 +47,12 @@ pub(super) async fn hello<S: AsyncRead + AsyncWrite + Unpin>(
         return Err(NotWelcome(End::Close(CloseCode::HelloExpected)));
     };
     match welcome(channel, show, encoding, socket, &token, resume).await {
-        Ok(mut session) => {
-            let answers = session.take_in(messages).map_err(NotWelcome)?;
+        Ok(mut shopping) => {
+            let answers = shopping.take_in(messages).map_err(NotWelcome)?;
             for answer in answers {
                 socket.push(frame(encoding, &encoding.encode(&[answer])));
             }
-            Ok(session)
+            Ok(Session::new(shopping))
         }
         Err(refused) => {
             let end = End::Close(close_code(&refused));
@@ -100,7 +101,7 @@ async fn welcome<S: AsyncRead + AsyncWrite + Unpin>(
     socket: &mut Socket<S>,
     token: &str,
     resume: Option<Resume>,
-) -> Result<Session, Refused> {
+) -> Result<Shopping, Refused> {
     let shop = &channel.shop;
     let who = channel.tokens.verify(token, shop.clock().now())?;
     shop.facts(show).await?.check_scope(&who)?;
@@ -153,7 +154,7 @@ async fn welcome<S: AsyncRead + AsyncWrite + Unpin>(
     for frame in missed {
         socket.push(frame);
     }
-    Ok(Session::new(
+    Ok(Shopping::new(
         channel.clone(),
         encoding,
         member,

@@ -249,12 +249,14 @@ impl Saboteur<'_> {
         tokio::time::sleep(Duration::from_millis(midst)).await;
     }
 
-    /// One at which customers are: with nobody there, a fault has no effect.
+    /// One with a good part of the customers: with nobody there, a fault has no effect.
     fn some_node(&mut self) -> usize {
         let nodes = self.stack.nodes.len();
+        let all: usize = (0..nodes).map(|n| self.sessions.at(n)).sum();
         let first = self.random.random_range(0..nodes);
-        let mut all = (0..nodes).map(|n| (first + n) % nodes);
-        all.find(|n| self.sessions.at(*n) > 0).unwrap_or(first)
+        let mut ring = (0..nodes).map(|n| (first + n) % nodes);
+        ring.find(|n| self.sessions.at(*n) * nodes * 4 >= all)
+            .unwrap_or(first)
     }
 
     async fn kill_node(&mut self) -> Result<Seen, StackError> {

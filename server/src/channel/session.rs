@@ -106,7 +106,9 @@ impl Channel {
         encoding: Encoding,
         socket: &mut Socket<S>,
     ) -> End {
-        match hello(&self.inner, show, encoding, socket).await {
+        // In a box of its own: it asks the stores, which is large, and a session that runs keeps
+        // nothing of it.
+        match Box::pin(hello(&self.inner, show, encoding, socket)).await {
             Ok(session) => {
                 let metrics = self.inner.shop.metrics();
                 metrics.session_joined();

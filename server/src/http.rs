@@ -12,6 +12,7 @@ mod orders;
 mod page;
 mod pictures;
 pub(crate) mod products;
+mod prompt;
 mod request;
 pub mod serve;
 pub(crate) mod shows;

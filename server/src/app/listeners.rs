@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
+#[cfg(target_os = "linux")]
+use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -10,6 +12,11 @@ use crate::config::{Config, Provider};
 /// What the kernel may keep for a client that does not read. More, times ten thousand stuck
 /// viewers, is memory that nobody counts.
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
+/// A client that takes nothing of what waits for it, or does not answer at all, for this long is
+/// forgotten by the kernel too: also after we closed, when its bytes would wait for minutes more.
+/// Longer than the channel's own patience, which is first to say why.
+#[cfg(target_os = "linux")]
+const UNREAD_AFTER: Duration = Duration::from_secs(30);
 /// Connections that wait to be accepted, when a show begins and everybody comes at once.
 const BACKLOG: i32 = 4_096;
 
@@ -172,8 +179,10 @@ fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
         Some(Protocol::TCP),
     )?;
     socket.set_reuse_address(true)?;
-    // Accepted sockets inherit it.
+    // Accepted sockets inherit these.
     socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(UNREAD_AFTER))?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;

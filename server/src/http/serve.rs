@@ -14,10 +14,13 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_util::sync::CancellationToken;
 
+use super::prompt::PromptAcceptor;
 use crate::config::Tls;
 
 /// A request's head must be complete this long after the connection or the request before it.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// A client that speaks HTTP/2 is asked for a sign of life after this, and must give one in as long.
+const HTTP2_PING: Duration = Duration::from_secs(20);
 /// A TLS handshake must be done in this time.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Streams of one HTTP/2 connection: a browser uses a handful.
@@ -49,15 +52,30 @@ pub async fn serve(
     server
         .http_builder()
         .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(HTTP2_PING)
+        .keep_alive_timeout(HTTP2_PING)
         .max_concurrent_streams(STREAMS_MAX);
     let served = match tls {
         Some(tls) => {
             let acceptor = RustlsAcceptor::new(RustlsConfig::from_config(tls))
                 .handshake_timeout(HANDSHAKE_TIMEOUT)
                 .acceptor(NoDelayAcceptor::new());
+            server
+                .acceptor(PromptAcceptor {
+                    inner: acceptor,
+                    within: HEAD_TIMEOUT,
+                })
+                .serve(service)
+                .await
+        }
+        None => {
+            let acceptor = PromptAcceptor {
+                inner: NoDelayAcceptor::new(),
+                within: HEAD_TIMEOUT,
+            };
             server.acceptor(acceptor).serve(service).await
         }
-        None => server.acceptor(NoDelayAcceptor::new()).serve(service).await,
     };
     stop.abort();
     served

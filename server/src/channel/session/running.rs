@@ -58,16 +58,37 @@ pub(super) trait Talk {
 
 /// A session that has begun.
 pub(super) struct Session<T> {
-    pub(super) talk: T,
+    talk: T,
+    patience: &'static Patience,
     heard_at: Instant,
     /// While something waits for the reader: how far it had come, and when.
     stuck: Option<(u64, Instant)>,
 }
 
+/// How long the other side is waited for; tests have less of it.
+struct Patience {
+    heartbeat: Duration,
+    ping_after: Duration,
+    silent_after: Duration,
+    slow_after: Duration,
+}
+
+static PATIENCE: Patience = Patience {
+    heartbeat: HEARTBEAT,
+    ping_after: PING_AFTER,
+    silent_after: SILENT_AFTER,
+    slow_after: SLOW_AFTER,
+};
+
 impl<T: Talk> Session<T> {
     pub(super) fn new(talk: T) -> Self {
+        Self::with(talk, &PATIENCE)
+    }
+
+    fn with(talk: T, patience: &'static Patience) -> Self {
         Self {
             talk,
+            patience,
             heard_at: Instant::now(),
             stuck: None,
         }
@@ -159,15 +180,15 @@ impl<T: Talk> Session<T> {
         }
         if self
             .stuck
-            .is_some_and(|(_, since)| since.elapsed() >= SLOW_AFTER)
+            .is_some_and(|(_, since)| since.elapsed() >= self.patience.slow_after)
         {
             return Err(End::Close(CloseCode::Slow));
         }
         let silent = self.heard_at.elapsed();
-        if silent >= SILENT_AFTER {
+        if silent >= self.patience.silent_after {
             return Err(End::Gone);
         }
-        if silent >= PING_AFTER && socket.is_drained() {
+        if silent >= self.patience.ping_after && socket.is_drained() {
             socket.push_ping();
         }
         Ok(())
@@ -175,6 +196,68 @@ impl<T: Talk> Session<T> {
 
     /// A token that runs out is noticed at that moment.
     fn next_heartbeat(&self) -> Duration {
-        HEARTBEAT.min(self.talk.time_left())
+        self.patience.heartbeat.min(self.talk.time_left())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+    use tokio::task::JoinHandle;
+
+    use super::super::echo::Echo;
+    use super::*;
+
+    const PING: [u8; 2] = [0x89, 0];
+    const MASKED_PONG: [u8; 6] = [0x8a, 0x80, 0, 0, 0, 0];
+
+    /// Short, and far enough apart that a busy machine does not confuse them.
+    static QUICK: Patience = Patience {
+        heartbeat: Duration::from_millis(20),
+        ping_after: Duration::from_millis(200),
+        silent_after: Duration::from_secs(3),
+        slow_after: Duration::from_secs(1),
+    };
+
+    /// A session whose connection holds so many bytes each way.
+    fn session(bytes: usize) -> (DuplexStream, JoinHandle<End>) {
+        let (peer, ours) = duplex(bytes);
+        let running = tokio::spawn(async move {
+            let mut socket = Socket::new(ours);
+            Session::with(Echo, &QUICK).run(&mut socket).await
+        });
+        (peer, running)
+    }
+
+    #[tokio::test]
+    async fn who_is_silent_is_asked_and_then_let_go() {
+        let (mut peer, running) = session(1_024);
+        let mut asked = PING;
+        peer.read_exact(&mut asked).await.expect("asked");
+        assert_eq!(asked, PING);
+        assert_eq!(running.await.expect("ends"), End::Gone);
+    }
+
+    #[tokio::test]
+    async fn who_answers_is_kept() {
+        let (mut peer, running) = session(1_024);
+        let began = Instant::now();
+        while began.elapsed() < QUICK.silent_after * 3 / 2 {
+            let mut asked = PING;
+            peer.read_exact(&mut asked).await.expect("asked");
+            peer.write_all(&MASKED_PONG).await.expect("answered");
+        }
+        assert!(!running.is_finished());
+    }
+
+    #[tokio::test]
+    async fn who_takes_nothing_is_closed_as_slow() {
+        let (mut peer, running) = session(16);
+        // 100 bytes of text, masked with zeros; the answer has no room.
+        let mut said = vec![0x81, 0x80 | 100, 0, 0, 0, 0];
+        said.extend([b'a'; 100]);
+        peer.write_all(&said).await.expect("said");
+        let end = running.await.expect("ends");
+        assert_eq!(end, End::Close(CloseCode::Slow));
     }
 }

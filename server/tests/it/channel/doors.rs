@@ -1,6 +1,8 @@
 //! Who is let in, who is sent away, and how a node takes its leave.
 
 use reqwest::Method;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use vetrina::auth::{Principal, Shows};
 use vetrina_protocol::client::ClientMessage;
 use vetrina_protocol::encoding::Encoding;
@@ -119,6 +121,27 @@ async fn a_leaving_node_says_so() {
         .iter()
         .any(|message| matches!(message, ServerMessage::GoAway { .. }));
     assert!(told, "{:?}", client.others);
+}
+
+/// Not for ever, and without a word: it might be one of thousands.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_asks_for_nothing_is_closed() {
+    let house = House::open(&[(1, 1)]).await;
+    let mut waiting = Vec::new();
+    for said in ["", "GET /v1/sh", "PRI * HTTP/2.0\r\n"] {
+        let stream = within(TcpStream::connect(house.address)).await;
+        let mut stream = stream.expect("connected");
+        within(stream.write_all(said.as_bytes()))
+            .await
+            .expect("said");
+        waiting.push((said, stream));
+    }
+    for (said, mut stream) in waiting {
+        let mut answer = Vec::new();
+        // A reset is an end too.
+        let _ = within(stream.read_to_end(&mut answer)).await;
+        assert_eq!(answer, b"", "{said}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

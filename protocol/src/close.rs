@@ -48,7 +48,7 @@ closes! {
     Unsupported = 1003, "wrong kind of frame for this sub-protocol", Stay;
     /// Not UTF-8, not MessagePack, not JSON, or not an array of messages.
     Malformed = 1007, "malformed frame", Stay;
-    /// Frame longer than 64 KiB or more than 64 messages.
+    /// Frame longer than 64 KiB, more than 64 messages or more than 4,096 values.
     TooBig = 1009, "frame too big", Stay;
     /// Our bug.
     Internal = 1011, "internal error", Resume;

@@ -11,6 +11,7 @@ pub mod event;
 pub mod id;
 pub mod money;
 pub mod ops;
+pub mod reading;
 pub mod refusal;
 pub mod rest;
 pub mod server;
@@ -26,6 +27,9 @@ pub const SUBPROTOCOL_JSON: &str = "vetrina.v1.json";
 pub const FRAME_BYTES_MAX: usize = 64 * 1024;
 /// Most messages one client frame may carry.
 pub const MESSAGES_PER_FRAME_MAX: usize = 64;
+/// Most values in one client frame, counted at every depth: twice as many as the longest run of
+/// show that fits into one. A value may be hundreds of times as long in memory as on the wire.
+pub const VALUES_PER_FRAME_MAX: usize = 4_096;
 /// A client that has not said `Hello` within this time is closed with
 /// [`close::CloseCode::HelloTimeout`].
 pub const HELLO_DEADLINE_MS: u64 = 5_000;

@@ -8,7 +8,6 @@ mod admission;
 mod batch;
 mod limits;
 mod mailbox;
-mod reading;
 mod room;
 mod session;
 mod socket;

@@ -11,6 +11,7 @@
 mod autobahn;
 mod debian;
 mod demo;
+mod fuzz;
 mod metrics;
 mod node;
 mod peers;

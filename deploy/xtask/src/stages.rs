@@ -5,13 +5,13 @@ use crate::debian::{self, Package};
 use crate::repository::in_file;
 use crate::run::{Runner, answer};
 use crate::verify::{Fetch, Lane, Stage};
-use crate::{autobahn, metrics, node, python, web};
+use crate::{autobahn, fuzz, metrics, node, python, web};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
 /// Stages of `--long`.
-pub(crate) const LONG: &[&str] = &["control"];
+pub(crate) const LONG: &[&str] = &["control", "fuzz"];
 
 /// Stages whose tools cannot be had everywhere, and what fetches them: skipped where it fails.
 pub(crate) const OPTIONAL: &[(&str, Fetch)] = &[("autobahn", autobahn::ensure)];
@@ -81,6 +81,13 @@ pub(crate) const STAGES: &[Stage] = &[
             tests.args(["--run-ignored", "only"]);
             runner.run(tests.args(["--success-output", "immediate"]))
         },
+    },
+    Stage {
+        name: "fuzz",
+        about: "a minute of libFuzzer on the first and on later frames, in each encoding",
+        lane: Lane::Front,
+        after: &[],
+        run: fuzz::run,
     },
     Stage {
         name: "breakages",

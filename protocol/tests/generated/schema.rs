@@ -40,7 +40,10 @@ fn json_schema_is_up_to_date() {
         ],
         "$defs": definitions,
     });
-    let late = generated("protocol/generated/channel.schema.json", &pretty(&schema));
+    let late = generated(
+        "protocol/generated/channel.schema.json",
+        pretty(&schema).as_bytes(),
+    );
     assert!(late.is_none(), "{late:?} is out of date; {REGENERATE}");
 }
 
@@ -102,7 +105,10 @@ fn asyncapi_is_up_to_date() {
             "next": format!("{:?}", code.next()).to_lowercase(),
         })).collect::<Vec<_>>(),
     });
-    let late = generated("protocol/generated/asyncapi.json", &pretty(&document));
+    let late = generated(
+        "protocol/generated/asyncapi.json",
+        pretty(&document).as_bytes(),
+    );
     assert!(late.is_none(), "{late:?} is out of date; {REGENERATE}");
 }
 

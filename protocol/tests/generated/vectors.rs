@@ -170,7 +170,7 @@ fn comment() -> Comment {
 }
 
 #[expect(clippy::too_many_lines, reason = "a list")]
-fn from_client() -> Vec<(&'static str, Vec<ClientMessage>)> {
+pub(crate) fn from_client() -> Vec<(&'static str, Vec<ClientMessage>)> {
     let key = || "k-1".to_owned();
     let listing = ListingId(id(4));
     let delivery = Delivery {
@@ -354,7 +354,7 @@ fn golden_vectors_are_up_to_date() {
         )
         .collect();
     let text = serde_json::to_string_pretty(&all).unwrap() + "\n";
-    let late = generated(FILE, &text);
+    let late = generated(FILE, text.as_bytes());
     assert!(
         late.is_none(),
         "the wire has changed against {late:?}; if that is meant, {REGENERATE}"

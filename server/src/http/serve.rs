@@ -19,7 +19,7 @@ use crate::config::Tls;
 
 /// A request's head must be complete this long after the connection or the request before it.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// A client that speaks HTTP/2 is asked for a sign of life after this, and must give one in as long.
+/// A client that speaks HTTP/2 is asked for a sign of life after this, and has as long to give it.
 const HTTP2_PING: Duration = Duration::from_secs(20);
 /// A TLS handshake must be done in this time.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);

@@ -17,6 +17,7 @@ use vetrina_core::refused::Refused;
 use vetrina_protocol::client::{ClientMessage, CommandId};
 use vetrina_protocol::close::CloseCode;
 use vetrina_protocol::encoding::Encoding;
+use vetrina_protocol::reading::Unreadable;
 use vetrina_protocol::refusal::RefusalCode;
 use vetrina_protocol::server::{Done, ServerMessage};
 
@@ -27,7 +28,6 @@ use crate::auth::Principal;
 use crate::channel::Inner;
 use crate::channel::limits::{BATCHES_PER_WRITE, COMMANDS_WAITING_MAX, FLOOD_RATE, SESSION_RATE};
 use crate::channel::mailbox::LetterKind;
-use crate::channel::reading::Unreadable;
 use crate::channel::room::{Member, Place, Tail};
 use crate::channel::socket::frame;
 use crate::channel::translate::{Asked, answer, asked, refusal};

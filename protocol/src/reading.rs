@@ -1,31 +1,35 @@
-//! Frames from clients, read with suspicion: at most so many messages, no repeated keys, no deep
-//! nesting; and one message that cannot be read does not cost the others their answers.
+//! Frames from clients, read with suspicion: at most so many messages and values, no repeated keys,
+//! no deep nesting; and one message that cannot be read does not cost the others their answers.
+//!
+//! It refuses to know what the messages ask for.
 
+use std::cell::Cell;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
-use vetrina_protocol::MESSAGES_PER_FRAME_MAX;
-use vetrina_protocol::client::{ClientMessage, CommandId};
-use vetrina_protocol::close::CloseCode;
-use vetrina_protocol::encoding::Encoding;
+
+use crate::client::{ClientMessage, CommandId};
+use crate::close::CloseCode;
+use crate::encoding::Encoding;
+use crate::{MESSAGES_PER_FRAME_MAX, VALUES_PER_FRAME_MAX};
 
 /// A message that is not one of ours, or has wrong fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Unreadable {
+pub struct Unreadable {
     /// Its id, if that much could be read.
-    pub(super) id: Option<CommandId>,
+    pub id: Option<CommandId>,
     /// What is wrong, for people.
-    pub(super) why: String,
+    pub why: String,
 }
 
 /// Reads one frame.
 ///
 /// # Errors
 /// [`CloseCode::Malformed`] when the bytes are not an array, [`CloseCode::TooBig`] when it has more
-/// messages than allowed.
-pub(super) fn read_frame(
+/// messages or values than allowed.
+pub fn read_frame(
     encoding: Encoding,
     payload: &[u8],
 ) -> Result<Vec<Result<ClientMessage, Unreadable>>, CloseCode> {
@@ -56,7 +60,7 @@ fn unreadable(error: &dyn fmt::Display) -> CloseCode {
 
 /// Deepest nesting of a frame that is still ours, with room for fields of a later version.
 const DEPTH_MAX: usize = 32;
-const TOO_MANY: &str = "too many messages";
+const TOO_MANY: &str = "too many messages or values";
 
 fn read_message(value: Value) -> Result<ClientMessage, Unreadable> {
     let id = value
@@ -93,7 +97,8 @@ impl<'de> Visitor<'de> for FrameVisitor {
     /// Nothing is reserved ahead: a header may claim four thousand million messages.
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Frame, A::Error> {
         let mut messages = Vec::new();
-        while let Some(Plain(message)) = seq.next_element()? {
+        let left = Cell::new(VALUES_PER_FRAME_MAX);
+        while let Some(message) = seq.next_element_seed(Plain { left: &left })? {
             if messages.len() == MESSAGES_PER_FRAME_MAX {
                 return Err(A::Error::custom(TOO_MANY));
             }
@@ -104,80 +109,87 @@ impl<'de> Visitor<'de> for FrameVisitor {
 }
 
 /// A value without repeated keys, read without reserving ahead.
-struct Plain(Value);
+#[derive(Clone, Copy)]
+struct Plain<'a> {
+    /// Values that the frame may still have. What is small on the wire may be large in memory.
+    left: &'a Cell<usize>,
+}
 
-impl<'de> Deserialize<'de> for Plain {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(PlainVisitor)
+impl<'de> DeserializeSeed<'de> for Plain<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        let Some(left) = self.left.get().checked_sub(1) else {
+            return Err(D::Error::custom(TOO_MANY));
+        };
+        self.left.set(left);
+        deserializer.deserialize_any(self)
     }
 }
 
-struct PlainVisitor;
-
-impl<'de> Visitor<'de> for PlainVisitor {
-    type Value = Plain;
+impl<'de> Visitor<'de> for Plain<'_> {
+    type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a value")
     }
 
-    fn visit_unit<E>(self) -> Result<Plain, E> {
-        Ok(Plain(Value::Null))
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Plain, E> {
-        Ok(Plain(Value::Bool(value)))
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Plain, E> {
-        Ok(Plain(value.into()))
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Plain, E> {
-        Ok(Plain(value.into()))
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Plain, E> {
-        Ok(Plain(
-            Number::from_f64(value).map_or(Value::Null, Value::Number),
-        ))
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Plain, E> {
-        Ok(Plain(value.into()))
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
     }
 
-    fn visit_string<E>(self, value: String) -> Result<Plain, E> {
-        Ok(Plain(value.into()))
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
     }
 
     /// No field of ours is binary; one of a later version is passed over.
-    fn visit_bytes<E>(self, _: &[u8]) -> Result<Plain, E> {
-        Ok(Plain(Value::Null))
+    fn visit_bytes<E>(self, _: &[u8]) -> Result<Value, E> {
+        Ok(Value::Null)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Plain, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
         let mut values = Vec::new();
-        while let Some(Plain(value)) = seq.next_element()? {
+        while let Some(value) = seq.next_element_seed(self)? {
             values.push(value);
         }
-        Ok(Plain(values.into()))
+        Ok(values.into())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Plain, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         let mut values = Map::new();
-        while let Some((key, Plain(value))) = map.next_entry::<String, Plain>()? {
-            if values.insert(key, value).is_some() {
+        while let Some(key) = map.next_key::<String>()? {
+            if values.insert(key, map.next_value_seed(self)?).is_some() {
                 return Err(A::Error::custom("a key is repeated"));
             }
         }
-        Ok(Plain(values.into()))
+        Ok(values.into())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::FRAME_BYTES_MAX;
 
     const BOTH: [Encoding; 2] = [Encoding::MessagePack, Encoding::Json];
 
@@ -263,6 +275,30 @@ mod tests {
             read_frame(Encoding::Json, b"[] []"),
             Err(CloseCode::Malformed)
         );
+    }
+
+    /// Found by the fuzz targets: 64 KB of maps of one entry were 20 MB in memory.
+    #[test]
+    fn many_small_values_are_too_big() {
+        for encoding in BOTH {
+            let map = serde_json::json!({ "": null });
+            let small = serde_json::json!({ "type": "Ping", "id": 1, "new": vec![map; 9_000] });
+            let bytes = encoding.encode(&[small]);
+            assert!(bytes.len() < FRAME_BYTES_MAX * 2);
+            assert_eq!(read_frame(encoding, &bytes), Err(CloseCode::TooBig));
+        }
+        // The longest run of show that fits into a frame is read.
+        let listings = (0..1_600).map(crate::id::ListingId).collect();
+        let order = ClientMessage::OrderListings {
+            id: 1,
+            key: "k".into(),
+            listings,
+        };
+        for encoding in BOTH {
+            let bytes = encoding.encode(std::slice::from_ref(&order));
+            assert!(bytes.len() <= FRAME_BYTES_MAX);
+            assert_eq!(read_frame(encoding, &bytes), Ok(vec![Ok(order.clone())]));
+        }
     }
 
     /// Random bytes, and good frames with bytes changed: any answer will do, a panic will not.

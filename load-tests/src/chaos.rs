@@ -5,6 +5,7 @@
 
 #![expect(clippy::print_stderr, reason = "a command-line tool")]
 
+mod account;
 mod checker;
 mod disk;
 mod faults;

@@ -11,9 +11,10 @@ use vetrina_protocol::id::{ListingId, OrderId, ShowId};
 use vetrina_protocol::server::{ServerMessage, Snapshot, Welcome};
 use vetrina_protocol::view::OrderState;
 
+use super::account::Fate;
 use super::host::Settings;
 use super::ledger::{Books, Sold};
-use super::shopper::{Fate, Shopper};
+use super::shopper::Shopper;
 use crate::buyer::{self, BuyerError, Session};
 use crate::follower::{Follower, disagreements};
 use crate::report::Figures;
@@ -273,16 +274,16 @@ impl Findings {
         for (id, grant) in &shopper.account.grants {
             self.granted += 1;
             if let Fate::Broken { how, at_ms } = grant.fate {
+                let (from, until) = (grant.granted_at_ms, grant.expires_at_ms);
+                let turn = if grant.from_waitlist {
+                    " by its turn"
+                } else {
+                    ""
+                };
                 let what = || {
                     format!(
-                        "reservation {id}{} was granted at {} ms, due until {} ms, at {at_ms} ms: {how}",
-                        if grant.from_waitlist {
-                            " of the waitlist"
-                        } else {
-                            ""
-                        },
-                        grant.granted_at_ms,
-                        grant.expires_at_ms,
+                        "reservation {id} was granted{turn} at {from} ms until {until} ms; \
+                         at {at_ms} ms: {how}"
                     )
                 };
                 self.find(|it| &mut it.broken, what);

@@ -1,20 +1,20 @@
-//! A buyer of the chaos run: reserves, queues for what is sold out, thinks, extends, releases, checks
-//! out, pays, declines, pays too late, gives up, says something; and keeps account of what was
-//! promised to it. Whether a
-//! promise held is judged by what the buyer was told, not by what the server counts.
+//! A buyer of the chaos run: reserves, queues for what is sold out, thinks, extends, releases,
+//! checks out, pays, declines, pays too late, gives up, says something; and keeps account of what
+//! was promised to it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rand::Rng;
 use rand::rngs::StdRng;
 use tokio::sync::watch;
 use vetrina_protocol::client::ClientMessage;
-use vetrina_protocol::id::{CommentId, ListingId, OrderId, ReservationId};
+use vetrina_protocol::id::{ListingId, OrderId, ReservationId};
 use vetrina_protocol::refusal::RefusalCode;
 use vetrina_protocol::server::ServerMessage;
 use vetrina_protocol::view::{OrderState, Reservation, ReservationState};
 
+use super::account::{Account, Fate, Grant};
 use crate::buyer::BuyerError;
 use crate::customer::Customer;
 
@@ -37,47 +37,6 @@ pub(crate) struct Signals {
     pub(crate) open: watch::Receiver<bool>,
     /// Everything was checked: go home.
     pub(crate) over: watch::Receiver<bool>,
-}
-
-/// What became of a reservation that was granted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fate {
-    /// Still good, for all that this buyer knows.
-    Open,
-    /// An order.
-    Ordered,
-    /// Given back by its buyer, or ran out by itself.
-    Over,
-    /// Taken away before its time.
-    Broken {
-        how: &'static str,
-        /// When, by the customer's watch.
-        at_ms: i64,
-    },
-}
-
-/// A reservation that was granted.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Grant {
-    pub(crate) granted_at_ms: i64,
-    pub(crate) expires_at_ms: i64,
-    /// By the waitlist's turn.
-    pub(crate) from_waitlist: bool,
-    pub(crate) fate: Fate,
-}
-
-/// What a buyer was told, beyond what every customer writes down.
-#[derive(Debug, Default)]
-pub(crate) struct Account {
-    pub(crate) grants: BTreeMap<ReservationId, Grant>,
-    /// Comments that were acknowledged.
-    pub(crate) comments: Vec<CommentId>,
-    /// Turns of a waitlist that came.
-    pub(crate) offers: u32,
-    /// Refusals that are no promise's matter, by code.
-    pub(crate) refused: BTreeMap<&'static str, u32>,
-    /// Payments that were made after the order had been given up.
-    pub(crate) late: u32,
 }
 
 pub(crate) struct Shopper {

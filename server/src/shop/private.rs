@@ -12,8 +12,8 @@ use crate::auth::Principal;
 use vetrina_store::ledger::{OrderRow, PAGE_ITEMS_MAX, PageRequest};
 
 impl Shop {
-    /// The whole private state of one buyer in a show. The ledger is not asked when it is known that
-    /// the buyer has `no_order` at a version.
+    /// The whole private state of one buyer in a show. The ledger is not asked when it is known
+    /// that the buyer has `no_order` at a version.
     ///
     /// # Errors
     /// `try_again` when a store does not answer.

@@ -21,8 +21,8 @@ const READERS_MAX: u32 = 4;
 const READER_WAIT: Duration = Duration::from_secs(2);
 /// How long a connection waits for a lock of another process (a backup, a shell).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// The WAL is copied into the file when it has so many pages of 4 KiB: a rush touches the same pages
-/// of the indexes again and again, and each is copied once.
+/// The WAL is copied into the file when it has so many pages of 4 KiB: a rush touches the same
+/// pages of the indexes again and again, and each is copied once.
 const CHECKPOINT_PAGES: &str = "16384";
 /// The WAL file is cut down to this after a checkpoint, bytes: as much as those pages.
 const WAL_BYTES_KEPT: &str = "67108864";

@@ -9,6 +9,7 @@
 mod answers;
 mod commands;
 mod entries;
+mod read;
 mod shared;
 mod show;
 mod wire;
@@ -19,10 +20,11 @@ use vetrina_protocol::time::{Epoch, UnixMs};
 use vetrina_protocol::{BAG_LINES_MAX, QUANTITY_MAX};
 
 pub use entries::{NoticesEntry, PrivateNotice, log_entry, notices_entry};
+pub use read::{OpenRows, desk, mine, rows, status};
 pub use shared::{Lease, lease, recall, release_lease, remember, take, viewers};
 pub use show::{
-    Batch, OpenShow, Opened, Reseated, ShowStatus, append, append_after, apply, close, desk, mine,
-    notify, open, publish, report_viewers, reseat, rows, status, trim,
+    Batch, OpenShow, Opened, Reseated, ShowStatus, append, append_after, apply, close, notify,
+    open, publish, report_viewers, reseat, trim,
 };
 
 /// Grows with every change of the library that a node must notice: `vetrina_version` answers it.

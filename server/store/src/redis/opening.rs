@@ -213,9 +213,9 @@ async fn refresh(inner: &Inner, show: &Show, epoch: Epoch) -> Result<(), Failure
             let epoch = Some(epoch);
             functions::rows(&show.keys, Belief { epoch, ..belief }, at)
         };
-        let (rows, next) = inner.call(&show.keys, false, make).await?;
-        open.extend(rows);
-        from = next;
+        let page = inner.call(&show.keys, false, make).await?;
+        open.extend(page.rows);
+        from = page.next;
     }
     show.remembered().refresh(open);
     Ok(())
@@ -401,8 +401,9 @@ impl Builder<'_> {
             let seats = self.inner.call(keys, true, make).await?;
             if !seats.dropped.is_empty() {
                 let dropped = seats.dropped.len();
-                tracing::warn!(show = %self.show.id, epoch = self.epoch.0, dropped,
-                    reservations = ?seats.dropped, "promises are broken: no units are left for them");
+                let (show, epoch) = (self.show.id, self.epoch.0);
+                tracing::warn!(%show, epoch, dropped, reservations = ?seats.dropped,
+                    "promises are broken: no units are left for them");
             }
         }
         Ok(())

@@ -21,8 +21,8 @@ use crate::ledger::{Checkout, Claimed};
 
 /// Work that may wait; more is answered `Busy`. Ten thousand buyers at once fit.
 const QUEUE_MAX: usize = 16_384;
-/// Claims decided together. A rush fills it, and a page of an index is then written once for many of
-/// them; a fifth of a second of a laptop's disk at most.
+/// Claims decided together. A rush fills it, and a page of an index is then written once for many
+/// of them; a fifth of a second of a laptop's disk at most.
 const CLAIMS_PER_BATCH: usize = 2_048;
 /// Other work in one transaction.
 const JOBS_PER_BATCH: usize = 128;

@@ -1,5 +1,5 @@
-//! Calls on one show's stock, log and notices: `functions/show.lua` and `functions/read.lua`. Each
-//! answers with the show's [`ShowStatus`], and with `NotOpen` where the caller believes wrongly.
+//! Calls that change one show's stock, log and notices: `functions/show.lua`. Each answers with the
+//! show's [`ShowStatus`], and with `NotOpen` where the caller believes wrongly.
 
 use redis::{Cmd, Value};
 use vetrina_core::hot::{HotAnswer, HotCommand};
@@ -7,12 +7,12 @@ use vetrina_core::reservation::ReservationRow;
 use vetrina_protocol::event::{Event, PrivateEvent};
 use vetrina_protocol::id::{ReservationId, UserId};
 use vetrina_protocol::time::{Epoch, Offset, UnixMs};
-use vetrina_protocol::view::{DeskReservation, Listing, ShowState};
+use vetrina_protocol::view::{Listing, ShowState};
 
 use super::shared::{arg_clock, fcall};
 use super::wire::{Reader, Writer, array, bytes, int};
 use super::{Belief, Call, CallError, NotOpen, answers, commands, entries};
-use crate::hot::{Appended, DESK_RESERVATIONS_MAX, HotDesk, HotMine, Position};
+use crate::hot::{Appended, Position};
 use crate::ledger::ListingRow;
 use crate::redis::keys::ShowKeys;
 
@@ -244,92 +244,6 @@ pub fn notify(
     Ok(Call::new(cmd, only_status))
 }
 
-/// One buyer's part.
-pub fn mine(keys: &ShowKeys, belief: Belief<'_>, buyer: UserId) -> Call<HotMine> {
-    let mut cmd = on_show("vetrina_mine", keys, belief);
-    cmd.arg(&buyer.0.to_be_bytes()[..]);
-    Call::new(cmd, |value| {
-        let parts = opened(value)?;
-        let [head, rows, places] = parts.as_slice() else {
-            return Err(CallError::Malformed("mine"));
-        };
-        let rows = Reader::new(bytes(rows)?).rows()?;
-        let mut reservations: Vec<_> = rows.iter().map(ReservationRow::view).collect();
-        reservations.sort_by_key(|view| (view.expires_at_ms, view.id));
-        let mut from = Reader::new(bytes(places)?);
-        let mut waitlist = Vec::new();
-        while !from.is_empty() {
-            waitlist.push(answers::place(&mut from)?);
-        }
-        waitlist.sort_by_key(|place| place.listing);
-        Ok(HotMine {
-            reservations,
-            waitlist,
-            version: status_of(bytes(head)?)?.notices,
-        })
-    })
-}
-
-/// Open reservations, soonest to expire first. Of more than 2,000 only those that are due first
-/// are looked at.
-pub fn desk(keys: &ShowKeys, belief: Belief<'_>) -> Call<HotDesk> {
-    Call::new(on_show("vetrina_desk", keys, belief), |value| {
-        let parts = opened(value)?;
-        let [head, rows] = parts.as_slice() else {
-            return Err(CallError::Malformed("the desk"));
-        };
-        let rows = Reader::new(bytes(rows)?).rows()?;
-        let mut reservations: Vec<_> = rows
-            .into_iter()
-            .map(|row| DeskReservation {
-                buyer: row.buyer,
-                reservation: row.view(),
-                buyer_name: row.buyer_name,
-            })
-            .collect();
-        reservations.sort_by_key(|it| (it.reservation.expires_at_ms, it.reservation.id));
-        reservations.truncate(DESK_RESERVATIONS_MAX);
-        Ok(HotDesk {
-            reservations,
-            version: status_of(bytes(head)?)?.notices,
-        })
-    })
-}
-
-/// Open reservations whose time is `from` or later, so many, soonest first. The second: from where
-/// to ask on; `None` at the end.
-///
-/// # Errors
-/// As [`apply`].
-pub fn rows(
-    keys: &ShowKeys,
-    belief: Belief<'_>,
-    from: UnixMs,
-) -> Result<Call<(Vec<ReservationRow>, Option<UnixMs>)>, CallError> {
-    let mut to = Writer::default();
-    to.ms(from.0);
-    let mut cmd = on_show("vetrina_rows", keys, belief);
-    cmd.arg(to.finish()?);
-    Ok(Call::new(cmd, move |value| {
-        let parts = opened(value)?;
-        let [_, rows, last] = parts.as_slice() else {
-            return Err(CallError::Malformed("rows"));
-        };
-        let rows = Reader::new(bytes(rows)?).rows()?;
-        let last = std::str::from_utf8(bytes(last)?).ok();
-        let last = last.and_then(|last| last.parse().ok()).map(UnixMs);
-        // So many at one millisecond that they fill a page: the rest is told by notices.
-        let next = last.map(|last| last.max(from.plus_ms(1)));
-        let is_last = rows.len() < DESK_RESERVATIONS_MAX;
-        Ok((rows, next.filter(|_| !is_last)))
-    }))
-}
-
-/// Nothing but the status.
-pub fn status(keys: &ShowKeys, belief: Belief<'_>) -> Call<ShowStatus> {
-    Call::new(on_show("vetrina_status", keys, belief), only_status)
-}
-
 /// What seating rows again came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reseated {
@@ -430,7 +344,7 @@ pub fn report_viewers(
     })
 }
 
-fn on_show(function: &str, keys: &ShowKeys, belief: Belief<'_>) -> Cmd {
+pub(super) fn on_show(function: &str, keys: &ShowKeys, belief: Belief<'_>) -> Cmd {
     let names: Vec<&str> = keys.state().iter().map(String::as_str).collect();
     let mut cmd = fcall(function, &names);
     arg_belief(&mut cmd, belief);
@@ -447,7 +361,7 @@ fn arg_belief(cmd: &mut Cmd, belief: Belief<'_>) {
 }
 
 /// The parts behind the word that says whether the show is open.
-fn opened(value: Value) -> Result<Vec<Value>, CallError> {
+pub(super) fn opened(value: Value) -> Result<Vec<Value>, CallError> {
     let mut parts = array(value)?;
     let kind = match parts.first() {
         Some(kind) => bytes(kind)?,
@@ -469,7 +383,7 @@ fn opened(value: Value) -> Result<Vec<Value>, CallError> {
     Err(CallError::NotOpen(why))
 }
 
-fn only_status(value: Value) -> Result<ShowStatus, CallError> {
+pub(super) fn only_status(value: Value) -> Result<ShowStatus, CallError> {
     header(opened(value)?.into_iter().next())
 }
 
@@ -500,7 +414,7 @@ fn header(part: Option<Value>) -> Result<ShowStatus, CallError> {
     status_of(bytes(&part)?)
 }
 
-fn status_of(bytes: &[u8]) -> Result<ShowStatus, CallError> {
+pub(super) fn status_of(bytes: &[u8]) -> Result<ShowStatus, CallError> {
     let mut from = Reader::new(bytes);
     let epoch = Epoch(from.number()?);
     let offset = Offset(from.number()?);

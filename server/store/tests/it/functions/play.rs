@@ -413,9 +413,9 @@ pub(super) fn open_rows(
     let (mut open, mut from) = (Vec::new(), Some(UnixMs(0)));
     while let Some(at) = from {
         let call = functions::rows(keys, belief, at).expect("a call");
-        let (rows, next) = run(redis, &call).expect("rows");
-        open.extend(rows);
-        from = next;
+        let page = run(redis, &call).expect("rows");
+        open.extend(page.rows);
+        from = page.next;
     }
     open
 }

@@ -168,6 +168,10 @@ impl Feed {
     async fn sample(&self, memory: &mut Memory) -> OpsSample {
         let sources = &self.inner.sources;
         let (shows, silent) = self.shows().await;
+        // A silent ledger has been noticed by the line above.
+        if let Ok(figures) = sources.ledger.figures().await {
+            sources.metrics.ledger(&figures);
+        }
         let now = Instant::now();
         let seconds = now.duration_since(memory.at).as_secs_f64().max(0.001);
         let totals = sources.metrics.totals();

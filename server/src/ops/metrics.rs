@@ -2,6 +2,7 @@
 //! file or of closed enums: no ids, no names, no addresses.
 
 mod hot;
+mod ledger;
 mod maker;
 mod media;
 
@@ -14,6 +15,7 @@ use prometheus::{
 };
 
 use hot::RedisMetrics;
+use ledger::LedgerMetrics;
 use maker::Maker;
 use media::MediaMetrics;
 
@@ -105,13 +107,14 @@ struct Inner {
     channel_deliveries: IntCounter,
     channel_delivered_bytes: IntCounter,
     channel_closes: IntCounterVec,
+    channel_tick: Histogram,
+    channel_batch: Histogram,
     session_queue_depth_max: IntGauge,
     commands: IntCounterVec,
     reservations: IntCounterVec,
     orders: IntCounterVec,
     webhooks: IntCounterVec,
-    outbox_waiting: IntGauge,
-    claims_batch: Histogram,
+    ledger: LedgerMetrics,
     errors: IntCounterVec,
     requests: HistogramVec,
     media: MediaMetrics,
@@ -150,6 +153,16 @@ impl Metrics {
                 "Sessions that ended, by close code.",
                 "code",
             ),
+            channel_tick: make.histogram(
+                "channel_tick_seconds",
+                "Time that a room waits after a batch before the next: it grows with its sessions.",
+                vec![0.02, 0.03, 0.04, 0.05, 0.075, 0.1],
+            ),
+            channel_batch: make.histogram(
+                "channel_batch_events",
+                "Events of the log in one batch of a room, encoded once for all its sessions.",
+                vec![1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0],
+            ),
             session_queue_depth_max: make.gauge(
                 "session_queue_depth_max",
                 "Deepest private queue of a session since the last sample, messages.",
@@ -166,18 +179,13 @@ impl Metrics {
             ),
             orders: make.counters("orders_total", "Orders that reached a state.", "state"),
             webhooks: make.counters("webhooks_total", "Webhooks received, by result.", "result"),
-            outbox_waiting: make.gauge("outbox_waiting", "Calls to the provider still to be made."),
-            claims_batch: make.histogram(
-                "claims_batch_size",
-                "Claims written in one transaction.",
-                vec![1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0],
-            ),
             errors: make.counters(
                 "errors_total",
                 "Failures: status 5xx, internal refusals, failed background work.",
                 "part",
             ),
             requests: make.requests(),
+            ledger: LedgerMetrics::new(&make),
             media: MediaMetrics::new(&make),
             redis: RedisMetrics::new(&make),
             process: ProcessMetrics {
@@ -229,6 +237,12 @@ impl Metrics {
         self.inner.channel_delivered_bytes.inc_by(bytes);
     }
 
+    /// A room turned so many events into a batch, and waits so long before the next one.
+    pub fn room_ticked(&self, events: usize, tick: Duration) {
+        self.inner.channel_batch.observe(events as f64);
+        self.inner.channel_tick.observe(tick.as_secs_f64());
+    }
+
     /// A private queue of a session was this deep.
     pub fn session_queue_depth(&self, depth: usize) {
         let depth = i64::try_from(depth).unwrap_or(i64::MAX);
@@ -273,18 +287,6 @@ impl Metrics {
         self.inner.webhooks.with_label_values(&[label]).inc();
     }
 
-    /// Calls to the provider that wait.
-    pub fn outbox_waiting(&self, calls: usize) {
-        self.inner
-            .outbox_waiting
-            .set(i64::try_from(calls).unwrap_or(i64::MAX));
-    }
-
-    /// Claims were written together.
-    pub fn claims_batch(&self, claims: usize) {
-        self.inner.claims_batch.observe(claims as f64);
-    }
-
     /// A part failed.
     pub fn error(&self, part: Part) {
         self.inner.errors.with_label_values(&[part.label()]).inc();
@@ -318,6 +320,11 @@ impl Metrics {
     /// Takes over the media engine's own figures.
     pub fn media(&self, stats: &vetrina_media::MediaStats) {
         self.inner.media.take(stats);
+    }
+
+    /// Takes over the ledger's own figures.
+    pub fn ledger(&self, figures: &vetrina_store::ledger::LedgerFigures) {
+        self.inner.ledger.take(figures);
     }
 
     /// Takes over the process's figures.
@@ -376,6 +383,14 @@ mod tests {
             packets_in: 7,
             ..Default::default()
         });
+        let figures = vetrina_store::ledger::LedgerFigures {
+            claims: 9,
+            claim_batches: 2,
+            outbox_waiting: 4,
+        };
+        metrics.ledger(&figures);
+        metrics.ledger(&figures);
+        metrics.room_ticked(3, Duration::from_millis(20));
         let text = String::from_utf8(metrics.render().1).expect("is text");
         for line in [
             "vetrina_channel_sessions 1",
@@ -383,6 +398,11 @@ mod tests {
             "vetrina_errors_total{part=\"media\"} 0",
             "vetrina_media_packets_total{direction=\"in\"} 7",
             "vetrina_reservations_total{outcome=\"granted\"} 0",
+            "vetrina_claims_total 9",
+            "vetrina_claim_batches_total 2",
+            "vetrina_outbox_waiting 4",
+            "vetrina_channel_tick_seconds_bucket{le=\"0.02\"} 1",
+            "vetrina_channel_batch_events_sum 3",
         ] {
             assert!(text.contains(line), "{line} is missing in:\n{text}");
         }

@@ -27,11 +27,26 @@ pub use orders::{
 use async_trait::async_trait;
 use vetrina_protocol::rest::Page;
 
+use crate::StoreError;
+
 /// Everything together: what the server is given.
 #[async_trait]
 pub trait Ledger: Catalogue + Orders + Codes + Archive {
+    /// What this process has asked of it so far, and what waits in it.
+    async fn figures(&self) -> Result<LedgerFigures, StoreError>;
     /// Finishes what is queued and lets go of the database. Later calls fail with `Unavailable`.
     async fn close(&self);
+}
+
+/// See [`Ledger::figures`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LedgerFigures {
+    /// Claims that were decided, granted or refused.
+    pub claims: u64,
+    /// Transactions that they were decided in.
+    pub claim_batches: u64,
+    /// Work of all nodes that is still to be done.
+    pub outbox_waiting: u64,
 }
 
 /// Which part of a list is asked for.

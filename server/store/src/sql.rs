@@ -31,7 +31,7 @@ use sqlx::pool::PoolConnection;
 use tokio::sync::{Semaphore, watch};
 
 use crate::StoreError;
-use crate::ledger::{Checkout, Claimed, Ledger};
+use crate::ledger::{Checkout, Claimed, Ledger, LedgerFigures};
 use db::{Db, query};
 use locks::Locks;
 use writer::{Failure, Run, Writer};
@@ -158,6 +158,20 @@ impl<D: Dialect> SqlLedger<D> {
 
 #[async_trait]
 impl<D: Dialect> Ledger for SqlLedger<D> {
+    async fn figures(&self) -> Result<LedgerFigures, StoreError> {
+        let outbox_waiting = self
+            .read((), |db, ()| Box::pin(outbox::waiting(db)))
+            .await?;
+        let counts = self.writers.iter().map(Writer::claims);
+        let sum = |(claims, batches), (more, of)| (claims + more, batches + of);
+        let (claims, claim_batches) = counts.fold((0, 0), sum);
+        Ok(LedgerFigures {
+            claims,
+            claim_batches,
+            outbox_waiting,
+        })
+    }
+
     async fn close(&self) {
         for writer in &self.writers {
             writer.stop().await;

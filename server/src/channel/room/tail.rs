@@ -120,7 +120,11 @@ impl Follower {
                     return (Round::Over, None);
                 }
                 Ok(Entries::Next { events, .. }) => {
-                    if self.room.publish(&events) == 0 || events.len() < EVENTS_PER_READ {
+                    let news = self.room.publish(&events);
+                    if news > 0 {
+                        self.shop.metrics().room_ticked(news, self.tick());
+                    }
+                    if news == 0 || events.len() < EVENTS_PER_READ {
                         return (Round::Goes, None);
                     }
                 }

@@ -26,6 +26,14 @@ pub(super) async fn add(db: &mut Db<'_>, order: OrderId, work: &[WorkKind]) -> s
     Ok(())
 }
 
+/// How much there is, done by nobody yet.
+pub(super) async fn waiting(db: &mut Db<'_>) -> sqlx::Result<u64> {
+    let row = query("SELECT count(*) AS waiting FROM outbox")
+        .fetch_one(db)
+        .await?;
+    Ok(u64::try_from(row.int("waiting")?).unwrap_or(0))
+}
+
 pub(super) async fn any_due(
     db: &mut Db<'_>,
     kinds: &[WorkKind],

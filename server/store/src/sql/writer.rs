@@ -5,7 +5,8 @@
 //! It refuses to know connections: an [`Engine`] begins, commits, and tells what a failure means.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -185,16 +186,39 @@ enum Request {
 pub(crate) struct Writer {
     queue: Mutex<Option<mpsc::Sender<Request>>>,
     answer_wait: Duration,
+    counts: Arc<Counts>,
+}
+
+/// What the writing task has done so far.
+#[derive(Default)]
+struct Counts {
+    claims: AtomicU64,
+    claim_batches: AtomicU64,
 }
 
 impl Writer {
     pub(crate) fn start<E: Engine>(engine: E) -> Self {
         let (queue, requests) = mpsc::channel(QUEUE_MAX);
-        tokio::spawn(Task { requests, engine }.run());
+        let counts = Arc::<Counts>::default();
+        let task = Task {
+            requests,
+            engine,
+            counts: counts.clone(),
+        };
+        tokio::spawn(task.run());
         Self {
             queue: Mutex::new(Some(queue)),
             answer_wait: E::ANSWER_WAIT,
+            counts,
         }
+    }
+
+    /// Claims that were decided, and the transactions that they were decided in.
+    pub(super) fn claims(&self) -> (u64, u64) {
+        (
+            self.counts.claims.load(Ordering::Relaxed),
+            self.counts.claim_batches.load(Ordering::Relaxed),
+        )
     }
 
     /// Runs `work` in the next transaction; it is on disk when this returns `Ok`.
@@ -275,6 +299,7 @@ impl Writer {
 struct Task<E> {
     requests: mpsc::Receiver<Request>,
     engine: E,
+    counts: Arc<Counts>,
 }
 
 #[derive(Default)]
@@ -291,6 +316,7 @@ impl<E: Engine> Task<E> {
             let stop = batch.stop.take();
             if !batch.checkouts.is_empty() || !batch.jobs.is_empty() {
                 let outcome = self.engine.run(&batch.checkouts, &mut batch.jobs).await;
+                self.count(&outcome);
                 batch.answer(outcome);
             }
             if let Some(stopped) = stop {
@@ -300,6 +326,19 @@ impl<E: Engine> Task<E> {
             }
         }
         self.engine.close().await;
+    }
+
+    /// Counts the claims that were decided.
+    fn count(&self, outcome: &Outcome) {
+        let decided = |claim: &&Result<Claimed, StoreError>| {
+            matches!(claim, Ok(_) | Err(StoreError::Refused(_)))
+        };
+        let claims = outcome.claims.iter().filter(decided).count() as u64;
+        self.counts.claims.fetch_add(claims, Ordering::Relaxed);
+        let batches = u64::from(claims > 0);
+        self.counts
+            .claim_batches
+            .fetch_add(batches, Ordering::Relaxed);
     }
 
     /// Waits for the first request and takes with it what came meanwhile.

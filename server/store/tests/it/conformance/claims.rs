@@ -94,7 +94,14 @@ pub(crate) async fn a_hot_sku_is_never_oversold<B: Backend>(world: World<B>) {
     let asks = (0..900)
         .map(|ask| world.checkout(buyers[ask % 300], &listing, 1))
         .collect();
+    let before = world.ledger.figures().await.expect("counted");
     let answers = claim_all(&world, asks).await;
+    let after = world.ledger.figures().await.expect("counted");
+    assert_eq!(after.claims - before.claims, 900);
+    let batches = after.claim_batches - before.claim_batches;
+    assert!((1..=900).contains(&batches), "{batches}");
+    // Every order waits for its payment to be opened.
+    assert_eq!(after.outbox_waiting - before.outbox_waiting, 100);
     let mut granted = 0;
     let mut refused = BTreeSet::new();
     for answer in answers {

@@ -121,7 +121,7 @@ fn come_back(mut stage: Stage, rate: f64, killed: &AtomicU64) -> io::Result<Herd
     let viewers = stage.crowd.size();
     let before = stage.crowd.counts.clone();
     // More than can be said before the kill: the show is busy when it dies.
-    let speaker = stage.begin(10_000, rate)?;
+    let mut speaker = Some(stage.begin(10_000, rate)?);
     let progress = Progress::new("back", viewers);
     let (mut half_us, mut since_us) = (0, 0);
     let mut comers = Comers::default();
@@ -132,6 +132,11 @@ fn come_back(mut stage: Stage, rate: f64, killed: &AtomicU64) -> io::Result<Herd
         since_us = killed.load(Ordering::Acquire);
         if since_us == 0 {
             continue;
+        }
+        if let Some(speaker) = speaker.take() {
+            stage.hush(speaker)?;
+            // The sockets of before would be kept open beside the new ones.
+            stage.fall_silent();
         }
         let back = stage.crowd.counts.welcomed - before.welcomed;
         progress.reach(usize::try_from(back).unwrap_or(viewers).min(viewers));
@@ -148,8 +153,6 @@ fn come_back(mut stage: Stage, rate: f64, killed: &AtomicU64) -> io::Result<Herd
         eprintln!("{times} viewers could not resume and got a snapshot: {reason}");
     }
     let back_us = stage.crowd.clock.now_us();
-    stage.hush(speaker)?;
-    // Those who spoke before have other sockets now.
     stage.speak_anew(0..viewers);
     let after = stage.stretch(rate, SHOW_S)?;
     let counts = &stage.crowd.counts;

@@ -155,6 +155,11 @@ impl Stage {
         Ok(())
     }
 
+    /// Nobody comments any more; [`Stage::speak_anew`] ends it.
+    pub(crate) fn fall_silent(&mut self) {
+        self.voice = None;
+    }
+
     /// From now on these viewers comment, on the sockets that they have now.
     pub(crate) fn speak_anew(&mut self, commenters: Range<usize>) {
         let streams = self.crowd.streams(commenters);

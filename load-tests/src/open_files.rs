@@ -14,7 +14,7 @@ pub(crate) struct TooFew {
 }
 
 /// Besides people's sockets: the program, its pipes, what a server keeps open.
-const OTHERS: u64 = 256;
+const OTHERS: u64 = 512;
 
 /// Makes room for `asked` people with so many files each.
 pub(crate) fn raise(asked: usize, files_each: u64) -> Result<(), TooFew> {

@@ -93,7 +93,8 @@ pub fn rows(
         let rows = Reader::new(bytes(rows)?).rows()?;
         let last = std::str::from_utf8(bytes(last)?).ok();
         let last = last.and_then(|last| last.parse().ok()).map(UnixMs);
-        // So many at one millisecond that they fill a page: the rest is told by notices.
+        // Never the same place again: of rows that fill a page at one millisecond the rest is left
+        // out. A call seats 200 at most, so that there are not so many.
         let next = last.map(|last| last.max(from.plus_ms(1)));
         let is_last = rows.len() < DESK_RESERVATIONS_MAX;
         Ok(OpenRows {
